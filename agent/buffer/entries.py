@@ -1,0 +1,138 @@
+"""What a commit writes of its facts: the facts, their session, and a row in each lane that the session may go to.
+
+Facts that cannot be true together (two starts or ends of a session, a gap in its numbers) are a defect of the core:
+they raise AssertionError before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias, assert_never
+from uuid import uuid4
+
+from agent.buffer.codec import NAMES, dump
+from agent.buffer.database import Statement
+from agent.core.facts import SCHEMA, Fact, HeldDropped, HeldReleased, SessionEnded, SessionSampled, SessionStarted
+from agent.core.instant import Instant
+from agent.core.model import Profile, Reporting, SessionId
+from agent.core.state import Durable
+
+OfSession: TypeAlias = SessionStarted | SessionSampled | SessionEnded
+
+FACT: Final = (
+    "INSERT INTO fact (seq, session, session_seq, kind, schema, boot, mono, wall, json)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+SESSION: Final = (
+    "INSERT INTO session (id, connector, profile, reporting, company_code, start_fact) VALUES (?, ?, ?, ?, ?, ?)"
+)
+END: Final = "UPDATE session SET end_fact = ? WHERE id = ?"
+DELIVERY: Final = "INSERT INTO delivery (session, destination) VALUES (?, ?)"
+QUEUE: Final = "INSERT INTO outbox (destination, fact, session, message_id, state) VALUES (?, ?, ?, ?, ?)"
+
+OF_CODE: Final = "session IN (SELECT id FROM session WHERE reporting = 'hold' AND company_code = ?)"
+RELEASE_ROWS: Final = f"UPDATE outbox SET state = 'queued' WHERE state = 'held' AND {OF_CODE}"  # noqa: S608  # the constant above
+DROP_ROWS: Final = f"DELETE FROM outbox WHERE state = 'held' AND {OF_CODE}"  # noqa: S608  # the constant above
+SETTLE: Final = "UPDATE session SET reporting = ? WHERE reporting = 'hold' AND company_code = ?"
+
+STATES: Final = {Reporting.REPORT: "queued", Reporting.HOLD: "held"}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A session without an end: the number of its next fact, whether it may leave now, and the lanes it began with."""
+
+    next_seq: int
+    reporting: Reporting
+    company_code: str | None
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is known of the ledger without asking it, as of the last commit; slices: None in a new ledger.
+
+    anchored: boots whose wall clock is known (see ``timeline``).
+    """
+
+    slices: Durable | None = None
+    next_fact: int = 1
+    running: Mapping[SessionId, Running] = field(default_factory=dict)
+    anchored: frozenset[int] = frozenset()
+
+
+class Entry:
+    """Collects the statements of one commit's facts; local to the commit."""
+
+    def __init__(self, books: Books, destinations: tuple[str, ...], at: Instant) -> None:
+        """Begin from the books; at: the commit's moment, for facts without one of their own."""
+        self._destinations = destinations
+        self._at = at
+        self.next_fact = books.next_fact
+        self.running = dict(books.running)
+        self.statements: list[Statement] = []
+
+    def add(self, fact: Fact) -> None:
+        """Write a fact after those before it. Raises: AssertionError where it cannot follow them."""
+        match fact:
+            case SessionStarted():
+                self._start(fact)
+            case SessionSampled() | SessionEnded():
+                self._follow(fact)
+            case HeldReleased():
+                self._record(fact, self._at)
+                self._settle(fact.company_code, Reporting.REPORT, RELEASE_ROWS)
+            case HeldDropped():
+                self._record(fact, self._at)
+                self._settle(fact.company_code, Reporting.LOCAL_ONLY, DROP_ROWS)
+            case _:
+                assert_never(fact)
+
+    def _start(self, fact: SessionStarted) -> None:
+        if fact.session in self.running:
+            raise AssertionError(f"session {fact.session} has begun already")
+        reporting = Reporting.LOCAL_ONLY if fact.profile is Profile.PRIVATE else fact.reporting
+        session = Running(0, reporting, fact.company_code, self._destinations)
+        row = (fact.session, fact.evse, fact.profile.value, reporting.value, fact.company_code, self.next_fact)
+        seq = self._record(fact, fact.at, session)
+        self.statements.append((SESSION, row))
+        self.statements += [(DELIVERY, (fact.session, name)) for name in session.destinations]
+        self._queue(fact, seq, session)
+
+    def _follow(self, fact: SessionSampled | SessionEnded) -> None:
+        session = self.running.get(fact.session)
+        if session is None:
+            raise AssertionError(f"session {fact.session} is not running: it has not begun, or has ended already")
+        seq = self._record(fact, fact.at if isinstance(fact, SessionEnded) else fact.reading.at, session)
+        self._queue(fact, seq, session)
+        if isinstance(fact, SessionEnded):
+            self.statements.append((END, (seq, fact.session)))
+            del self.running[fact.session]
+
+    def _record(self, fact: Fact, at: Instant, session: Running | None = None) -> int:
+        """Append the fact and return its number."""
+        place: tuple[str | None, int | None] = (None, None)
+        if session is not None and not isinstance(fact, HeldReleased | HeldDropped):
+            if fact.seq != session.next_seq:
+                raise AssertionError(f"session {fact.session}: fact {fact.seq} where {session.next_seq} is due")
+            place = (fact.session, fact.seq)
+            self.running[fact.session] = replace(session, next_seq=fact.seq + 1)
+        seq = self.next_fact
+        self.next_fact += 1
+        stamp = (at.boot, at.mono, at.wall.isoformat())
+        self.statements.append((FACT, (seq, *place, NAMES[type(fact)], SCHEMA, *stamp, dump(fact))))
+        return seq
+
+    def _queue(self, fact: OfSession, seq: int, session: Running) -> None:
+        state = STATES.get(session.reporting)
+        if state is not None:
+            rows = [(name, seq, fact.session, str(uuid4()), state) for name in session.destinations]
+            self.statements += [(QUEUE, row) for row in rows]
+
+    def _settle(self, code: str, reporting: Reporting, rows: str) -> None:
+        """Let go, or keep for ever, what waits for a company."""
+        self.statements += [(rows, (code,)), (SETTLE, (reporting.value, code))]
+        for name, session in self.running.items():
+            if session.reporting is Reporting.HOLD and session.company_code == code:
+                self.running[name] = replace(session, reporting=reporting)

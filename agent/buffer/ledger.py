@@ -1,0 +1,220 @@
+"""The sessions and cards of the ledger, as people and programs ask for them (contract, section 3)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+from agent.buffer.codec import load
+from agent.buffer.deliveries import CLOUD, Delivery, Lane, Reported, lanes, reported
+from agent.buffer.timeline import BOOTS, Timeline, Trust, timeline
+from agent.core.facts import Period, SessionEnded, SessionStarted
+from agent.core.instant import Instant
+from agent.core.model import EvseId, IdToken, Profile, Quality, Reporting, SessionId, StopReason, Wh, billed
+from agent.core.state import Card
+from agent.core.tariff import CENT, Cost
+
+JsonObject: TypeAlias = dict[str, object]
+
+SESSIONS: Final = """
+SELECT s.reporting, a.schema, a.json, z.schema, z.json
+FROM session AS s JOIN fact AS a ON a.seq = s.start_fact LEFT JOIN fact AS z ON z.seq = s.end_fact
+WHERE :only IS NULL OR s.id = :only ORDER BY s.start_fact
+"""
+CARDS: Final = "SELECT schema, json FROM slice WHERE kind = 'card' ORDER BY key"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """What the employer pays back: percent of the cost incl. VAT, and the amount with two places."""
+
+    percentage: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session as the ledger has it; None for what an open one does not have yet.
+
+    transaction_id: the commanding central system's name; card: number printed on the local card, where it is known.
+    started_at, stopped_at: UTC, corrected as far as is known now, see ``clock``. duration_s: by the monotonic clock, by
+    the wall clock where the machine was started anew in between. quality: one or more. periods: at one price each.
+    """
+
+    id: SessionId
+    connector: EvseId
+    transaction_id: int | str | None
+    id_token: IdToken
+    card: str | None
+    profile: Profile
+    company_code: str | None
+    started_at: datetime
+    stopped_at: datetime | None
+    duration_s: Decimal | None
+    clock: Trust
+    meter_start: Wh
+    meter_stop: Wh | None
+    stop_reason: StopReason | None
+    reporting: Reported
+    quality: tuple[Quality, ...]
+    delivery: tuple[Delivery, ...]
+    cost: Cost | None
+    refund: Refund | None
+    periods: tuple[Period, ...]
+
+    @property
+    def energy(self) -> Wh | None:
+        """What went into the car: the difference of the register."""
+        return None if self.meter_stop is None else Wh(self.meter_stop - self.meter_start)
+
+
+def sessions(
+    connection: sqlite3.Connection, *, since: datetime | None = None, until: datetime | None = None
+) -> list[SessionRecord]:
+    """Return the sessions, oldest first. Raises: JournalCorrupt.
+
+    since, until: only those that ended (or, while open, began) at or after the one and before the other.
+    """
+    return [r for r in _records(connection, None) if _within(r.stopped_at or r.started_at, since, until)]
+
+
+def session(connection: sqlite3.Connection, session_id: str) -> SessionRecord | None:
+    """Return one session, None where there is none of this id. Raises: JournalCorrupt."""
+    return next(_records(connection, session_id), None)
+
+
+def cards(connection: sqlite3.Connection) -> tuple[Card, ...]:
+    """Return the cards known locally, by their UID. Raises: JournalCorrupt."""
+    return tuple(load(Card, schema, text) for schema, text in connection.execute(CARDS))
+
+
+def to_json(record: SessionRecord) -> JsonObject:
+    """Return a session as ``sessions list --json`` has it."""
+    return {
+        "id": record.id,
+        "connector": record.connector,
+        "transaction_id": record.transaction_id,
+        "id_tag": record.id_token.value,
+        "card": record.card,
+        "profile": record.profile.value,
+        "started_at": _stamp(record.started_at),
+        "stopped_at": None if record.stopped_at is None else _stamp(record.stopped_at),
+        "clock": record.clock.value,
+        "meter_start_wh": float(record.meter_start),
+        "meter_stop_wh": None if record.meter_stop is None else float(record.meter_stop),
+        "energy_wh": None if record.energy is None else float(record.energy),
+        "stop_reason": None if record.stop_reason is None else record.stop_reason.value,
+        "state": "open" if record.stopped_at is None else "closed",
+        "reporting": record.reporting.value,
+        "quality": [mark.value for mark in record.quality],
+        "delivery": [{"to": d.to, "state": d.state.value, "error": d.error} for d in record.delivery],
+        "cost": None if record.cost is None else _cost(record.cost),
+        "refund": None if record.refund is None else _refund(record.refund),
+    }
+
+
+def to_full_json(record: SessionRecord) -> JsonObject:
+    """Return a session as ``sessions show --json`` has it."""
+    periods = [
+        {"start": _stamp(p.start.wall), "energy_wh": float(p.energy), "price": _price(p.price)} for p in record.periods
+    ]
+    return {**to_json(record), "periods": periods, "odometer_km": None, "note": None}
+
+
+def card_to_json(card: Card) -> JsonObject:
+    """Return a card as ``cards list --json`` has it."""
+    return {
+        "id_tag": card.id_token.value,
+        "card": card.number,
+        "ema_id": card.ema_id,
+        "name": card.name,
+        "profile": card.profile.value,
+        "status": "active" if card.blocked is None else "blocked",
+        "reason": card.blocked or None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is looked up for every session: times of boots, numbers of cards by token key, lanes by session."""
+
+    times: Timeline
+    numbers: Mapping[str, str | None]
+    lanes: Mapping[str, tuple[Lane, ...]]
+
+
+def _records(connection: sqlite3.Connection, only: str | None) -> Iterator[SessionRecord]:
+    numbers = {card.id_token.key: card.number for card in cards(connection)}
+    known = _Known(timeline(connection.execute(BOOTS)), numbers, lanes(connection, only))
+    for reporting, start_schema, start_json, end_schema, end_json in connection.execute(SESSIONS, {"only": only}):
+        start = load(SessionStarted, start_schema, start_json)
+        end = None if end_json is None else load(SessionEnded, end_schema, end_json)
+        yield _record(start, end, Reporting(reporting), known)
+
+
+def _record(start: SessionStarted, end: SessionEnded | None, reporting: Reporting, known: _Known) -> SessionRecord:
+    of_session = known.lanes.get(start.session, ())
+    transactions = [lane.transaction_id for lane in of_session if lane.delivery.to == CLOUD]
+    began, ended = known.times.corrected(start.at), None if end is None else known.times.corrected(end.at)
+    return SessionRecord(
+        id=start.session,
+        connector=start.evse,
+        transaction_id=transactions[0] if transactions else None,
+        id_token=start.id_token,
+        card=known.numbers.get(start.id_token.key),
+        profile=start.profile,
+        company_code=start.company_code,
+        started_at=began.wall.astimezone(UTC),
+        stopped_at=None if ended is None else ended.wall.astimezone(UTC),
+        duration_s=None if ended is None else _duration(began, ended),
+        clock=known.times.trust(start.at, *(() if end is None else (end.at,))),
+        meter_start=billed(start.reading.register),
+        meter_stop=None if end is None else billed(end.register),
+        stop_reason=None if end is None else end.reason,
+        reporting=reported(reporting, of_session),
+        quality=(Quality.MEASURED,) if end is None else end.quality,
+        delivery=tuple(lane.delivery for lane in of_session),
+        cost=None if end is None else end.cost,
+        refund=None if end is None else _refunded(start, end),
+        periods=() if end is None else tuple(replace(p, start=known.times.corrected(p.start)) for p in end.periods),
+    )
+
+
+def _refunded(start: SessionStarted, end: SessionEnded) -> Refund | None:
+    percentage = None if start.terms is None else start.terms.refund
+    return None if end.refund is None or percentage is None else Refund(percentage, end.refund)
+
+
+def _duration(began: Instant, ended: Instant) -> Decimal:
+    """Return seconds with three places, never less than none."""
+    same = began.boot == ended.boot
+    seconds = ended.mono - began.mono if same else (ended.wall - began.wall).total_seconds()
+    return Decimal(f"{max(seconds, 0.0):.3f}")
+
+
+def _within(at: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or at >= since) and (until is None or at < until)
+
+
+def _cost(cost: Cost) -> JsonObject:
+    names = ("excl_vat", "vat", "incl_vat", "energy", "time", "fixed", "parking", "reservation", "surcharge")
+    return {"currency": cost.currency, **{name: f"{getattr(cost, name).quantize(CENT):f}" for name in names}}
+
+
+def _refund(refund: Refund) -> JsonObject:
+    return {"percentage": f"{refund.percentage.normalize():f}", "amount": f"{refund.amount.quantize(CENT):f}"}
+
+
+def _price(price: Decimal) -> str:
+    """Return a price with all the places it has, at least two."""
+    cents = price.quantize(CENT)
+    return f"{cents if cents == price else price.normalize():f}"
+
+
+def _stamp(wall: datetime) -> str:
+    """Return RFC 3339 in UTC, with milliseconds."""
+    return wall.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,77 @@
+"""``sessions``: the ledger, with or without a daemon."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agent.cli.context import CommandFailed
+
+if TYPE_CHECKING:
+    from agent.buffer.ledger import SessionRecord
+    from agent.cli.context import Commands, Context
+    from agent.cli.layout import Document
+
+
+def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+    group = commands.add_parser("sessions", parents=[shared], allow_abbrev=False, help="the ledger of sessions")
+    verbs = group.add_subparsers(metavar="COMMAND", required=True)
+    list_parser = verbs.add_parser("list", parents=[shared], allow_abbrev=False, help="all sessions, oldest first")
+    list_parser.set_defaults(run=list_sessions)
+    show_parser = verbs.add_parser("show", parents=[shared], allow_abbrev=False, help="one session in full")
+    show_parser.add_argument("id", metavar="ID", help="its id, or the beginning of it")
+    show_parser.set_defaults(run=show)
+
+
+def list_sessions(context: Context, _options: argparse.Namespace) -> int:
+    """Print all sessions, oldest first."""
+    from agent.buffer.ledger import sessions, to_json
+    from agent.cli.ledger import read
+
+    station = context.config().station
+    records = read(station.state_dir, sessions)
+
+    def text() -> str:
+        from agent.cli.render import local_zone
+        from agent.cli.render_ledger import sessions_table
+
+        return sessions_table([_for_people(record) for record in records], local_zone(station.timezone))
+
+    return context.emit([to_json(record) for record in records], text)
+
+
+def show(context: Context, options: argparse.Namespace) -> int:
+    """Print one session in full."""
+    from agent.buffer.ledger import sessions, to_full_json
+    from agent.cli.ledger import read
+
+    station = context.config().station
+    record = _only(options.id, read(station.state_dir, sessions))
+
+    def text() -> str:
+        from agent.cli.render import local_zone
+        from agent.cli.render_ledger import session_text
+
+        return session_text(_for_people(record), local_zone(station.timezone))
+
+    return context.emit(to_full_json(record), text)
+
+
+def _for_people(record: SessionRecord) -> Document:
+    """Return a session in full with its duration, which does not follow from its wall-clock times."""
+    from agent.buffer.ledger import to_full_json
+
+    return {**to_full_json(record), "duration_s": None if record.duration_s is None else str(record.duration_s)}
+
+
+def _only(prefix: str, records: Sequence[SessionRecord]) -> SessionRecord:
+    """Return the only session whose id begins so. Raises: CommandFailed."""
+    wanted = prefix.strip().lower()
+    found = [record for record in records if record.id.startswith(wanted)]
+    if not found or not wanted:
+        raise CommandFailed(f"no session has the id {prefix!r}: look at `wallbox-agent sessions list`")
+    if len(found) > 1:
+        raise CommandFailed(f"{len(found)} sessions begin with {prefix!r}: type more of the id, like {found[-1].id}")
+    return found[0]

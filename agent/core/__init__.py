@@ -1,0 +1,1 @@
+"""The decisions of the charging station: pure functions over values, without any I/O."""

@@ -1,0 +1,208 @@
+"""What is done on command: one function per command, each with an outcome that is answered at once.
+
+Source: OCPP 1.6 ed. 2, section 5; contract, sections 3 and 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from agent.core import admission, cards, linking, session
+from agent.core.authorization import blocked
+from agent.core.availability import change, startable
+from agent.core.commands import (
+    BlockCard,
+    CallRef,
+    ChangeAvailability,
+    ChangeSetting,
+    ClearCache,
+    Command,
+    GetSettings,
+    LinkCompany,
+    Outcome,
+    PushCompanyLink,
+    PushCompanySettings,
+    PutCard,
+    RemoteStart,
+    RemoteStop,
+    RemoveCard,
+    Reset,
+    ResetKind,
+    ResetSetting,
+    Result,
+    StopSession,
+    TriggerMessage,
+    UnblockCard,
+    UnlinkCompany,
+    UnlockConnector,
+)
+from agent.core.company import remote_start_allowed
+from agent.core.effects import Answer
+from agent.core.facts import StartTrigger
+from agent.core.metering import SILENT, fresh
+from agent.core.model import STATION, EvseId, Profile, Registration, StopReason
+from agent.core.sampling import replan
+from agent.core.settings import Overrides
+from agent.core.state import EvseState, Grant, Phase
+from agent.core.turn import Turn
+
+INSTALLER: Final = "control"
+"""Origin of commands that come from the control socket."""
+RESET_WITHIN_S: Final = 20.0
+"""A reset does not wait longer for the last readings of sessions."""
+REASONS: Final = {ResetKind.SOFT: StopReason.SOFT_RESET, ResetKind.HARD: StopReason.HARD_RESET}
+
+
+def perform(turn: Turn, call: CallRef, command: Command) -> None:
+    """Do what was asked; the answer is the first effect of it, so that it is on the wire before what follows."""
+    place = len(turn.effects)
+    outcome = _outcome(turn, call, command)
+    turn.effects.insert(place, Answer(call, outcome))
+
+
+def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome:  # noqa: C901, PLR0911, PLR0912  # one line per command
+    match command:
+        case RemoteStart():
+            return _remote_start(turn, call, command)
+        case RemoteStop():
+            return _remote_stop(turn, command)
+        case StopSession():
+            return _stop(turn, command)
+        case Reset():
+            return _reset(turn, command)
+        case UnlockConnector():
+            return Outcome(command, Result.NOT_SUPPORTED, "the connector has no lock that can be opened from here")
+        case ChangeAvailability():
+            return _availability(turn, command)
+        case ClearCache():
+            return _clear_cache(turn, command)
+        case GetSettings():
+            return Outcome(command, Result.ACCEPTED, settings=turn.settings)
+        case ChangeSetting():
+            return _override(turn, command, turn.state.overrides.put(command.name, command.value))
+        case ResetSetting():
+            return _override(turn, command, turn.state.overrides.drop(command.name))
+        case TriggerMessage():
+            return Outcome(command, Result.NOT_SUPPORTED)
+        case PushCompanySettings():
+            return linking.settings(turn, command)
+        case PushCompanyLink():
+            return linking.pushed(turn, command)
+        case LinkCompany():
+            return linking.link(turn, command)
+        case UnlinkCompany():
+            return linking.unlink(turn, command)
+        case PutCard():
+            return cards.put(turn, command)
+        case BlockCard():
+            return cards.block(turn, command)
+        case UnblockCard():
+            return cards.unblock(turn, command)
+        case RemoveCard():
+            return cards.remove(turn, command)
+    assert_never(command)
+
+
+def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
+    """Start for a token from afar, or from the CLI (OCPP 1.6 ed. 2, section 5.11); accepted means that it is tried."""
+    evse = _target(turn, command.evse)
+    refusal = _no_remote_start(turn, call, command, evse)
+    if refusal is not None or evse is None:
+        return Outcome(command, Result.REJECTED, refusal)
+    trigger = StartTrigger.INSTALLER if call.origin == INSTALLER else StartTrigger.REMOTE
+    card = turn.state.tokens.cards.get(command.id_token.key)
+    refusal = None
+    if card is not None and card.profile is Profile.PRIVATE:
+        session.grant(turn, evse, Grant(command.id_token, Profile.PRIVATE, trigger, None, None))
+    elif trigger is StartTrigger.INSTALLER or turn.settings.authorize_remote:
+        refusal = admission.admit(turn, evse, command.id_token, trigger)
+    else:
+        session.grant(turn, evse, Grant(command.id_token, Profile.FLEET, trigger, None, None))
+    if refusal is not None and trigger is StartTrigger.INSTALLER:
+        return Outcome(command, Result.REJECTED, refusal)
+    return Outcome(command, Result.ACCEPTED)
+
+
+def _no_remote_start(turn: Turn, call: CallRef, command: RemoteStart, evse: EvseState | None) -> str | None:
+    """Return why a remote start is refused, None where it will be tried."""
+    refusal = blocked(turn.state.tokens, command.id_token) or _not_from_afar(turn, call)
+    if refusal is not None:
+        return refusal
+    if evse is None:
+        return "there is no such connector, or none that is free"
+    if not startable(turn, evse) or any(a.evse == evse.id and a.pending for a in turn.state.asking):
+        return f"connector {evse.id} is not free, out of service or faulty"
+    if not fresh(evse.meter, turn.at, turn.evse_policy(evse)):
+        return f"no meter reading: {evse.meter.error or SILENT}"
+    return None
+
+
+def _not_from_afar(turn: Turn, call: CallRef) -> str | None:
+    """Return why a central system may not start anything now; the installer at the charger always may."""
+    if call.origin == INSTALLER:
+        return None
+    if turn.state.cloud.registration is not Registration.ACCEPTED:
+        return "the central system has not accepted this station"
+    return None if remote_start_allowed(turn.state.company) else "the company link does not allow it"
+
+
+def _target(turn: Turn, wanted: EvseId | None) -> EvseState | None:
+    """Return the EVSE that is named, or the only free one."""
+    if wanted is not None:
+        return turn.state.evse(wanted) if wanted != STATION and turn.state.has(wanted) else None
+    free = [e for e in turn.state.evses if startable(turn, e)]
+    plugged = [e for e in free if e.plugged_since is not None]
+    return (plugged or free)[0] if len(plugged or free) == 1 else None
+
+
+def _remote_stop(turn: Turn, command: RemoteStop) -> Outcome:
+    for evse in turn.state.evses:
+        running = evse.session
+        if running is not None and running.phase is not Phase.ENDING and running.transaction == command.transaction:
+            session.end(turn, evse, StopReason.REMOTE)
+            return Outcome(command, Result.ACCEPTED)
+    return Outcome(command, Result.REJECTED, f"no transaction {command.transaction} is running here")
+
+
+def _stop(turn: Turn, command: StopSession) -> Outcome:
+    if not turn.state.has(command.evse):
+        return Outcome(command, Result.REJECTED, f"there is no connector {command.evse}")
+    evse = turn.state.evse(command.evse)
+    if evse.session is None or evse.session.phase is Phase.ENDING:
+        return Outcome(command, Result.REJECTED, f"no session is running on connector {command.evse}")
+    session.end(turn, evse, StopReason.LOCAL)
+    return Outcome(command, Result.ACCEPTED)
+
+
+def _reset(turn: Turn, command: Reset) -> Outcome:
+    turn.state = replace(turn.state, restarting=command.kind, restart_by=turn.at.mono + RESET_WITHIN_S)
+    for evse in turn.state.evses:
+        turn.put(replace(turn.state.evse(evse.id), grant=None))
+        session.end(turn, turn.state.evse(evse.id), REASONS[command.kind])
+    return Outcome(command, Result.ACCEPTED)
+
+
+def _availability(turn: Turn, command: ChangeAvailability) -> Outcome:
+    if command.evse != STATION and not turn.state.has(command.evse):
+        return Outcome(command, Result.REJECTED, f"there is no connector {command.evse}")
+    done = change(turn, command.evse, operative=command.operative)
+    return Outcome(command, Result.ACCEPTED if done else Result.SCHEDULED)
+
+
+def _clear_cache(turn: Turn, command: ClearCache) -> Outcome:
+    if not turn.settings.cache_enabled:
+        return Outcome(command, Result.REJECTED, "the cache is switched off")
+    turn.state = replace(turn.state, tokens=replace(turn.state.tokens, cache={}))
+    return Outcome(command, Result.ACCEPTED)
+
+
+def _override(turn: Turn, command: ChangeSetting | ResetSetting, overrides: Overrides) -> Outcome:
+    """Put settings in force; another sample interval counts from now on."""
+    before = turn.settings.sample_interval_s
+    turn.state = replace(turn.state, overrides=overrides)
+    if turn.settings.sample_interval_s != before:
+        for evse in turn.state.evses:
+            if evse.session is not None and evse.session.phase is not Phase.ENDING:
+                replan(turn, evse)
+    return Outcome(command, Result.ACCEPTED)

@@ -1,0 +1,136 @@
+"""Who may charge: a local block, a card known here, or what the central system says, said, or would say.
+
+Source: OCPP 1.6 ed. 2, sections 3.4, 3.5, 4.1; contract, promises 8 to 12.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from agent.core.instant import Instant
+from agent.core.model import IdToken, Profile, TokenInfo, TokenStatus
+from agent.core.settings import Settings
+from agent.core.state import Cached, Card, Tokens
+
+CACHE_LIMIT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the station itself knows of a token: its own card, and the last verdict of a central system."""
+
+    card: Card | None = None
+    cached: TokenInfo | None = None
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the token is blocked here, in words; None where it is not (promise 10)."""
+        if self.card is None or self.card.blocked is None:
+            return None
+        return f"blocked here: {self.card.blocked}" if self.card.blocked else "blocked here"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision: may it charge, on whose account, why not (for a person), and its group where known."""
+
+    accepted: bool
+    profile: Profile = Profile.FLEET
+    reason: str = ""
+    group: IdToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskVerdict:
+    """Only the central system can tell."""
+
+
+Decision: TypeAlias = Verdict | AskVerdict
+
+REFUSALS: Final = {
+    TokenStatus.BLOCKED: "the central system has blocked this card",
+    TokenStatus.EXPIRED: "this card has expired",
+    TokenStatus.INVALID: "the central system does not know this card",
+    TokenStatus.CONCURRENT_TX: "this card is charging elsewhere",
+}
+
+
+def known(tokens: Tokens, id_token: IdToken, settings: Settings, at: Instant) -> Known:
+    """Return what is known of a token here; an expired verdict counts as Expired."""
+    cached = tokens.cache.get(id_token.key) if settings.cache_enabled else None
+    return Known(tokens.cards.get(id_token.key), None if cached is None else current(cached.info, at))
+
+
+def current(info: TokenInfo, at: Instant) -> TokenInfo:
+    """Return the verdict as it counts now: accepted until its expiry, expired from then on."""
+    if info.status is TokenStatus.ACCEPTED and info.expiry is not None and info.expiry.wall <= at.wall:
+        return replace(info, status=TokenStatus.EXPIRED)
+    return info
+
+
+def blocked(tokens: Tokens, id_token: IdToken) -> str | None:
+    """Return why a token is blocked here, in words; None where it is not."""
+    return Known(tokens.cards.get(id_token.key)).blocked
+
+
+def decide(about: Known, settings: Settings, *, online: bool) -> Decision:
+    """Decide about a token that wants to start.
+
+    A block set here wins over everybody; a private card asks nobody. Online, only ``local_pre_authorize`` spares the
+    question (OCPP 1.6 ed. 2, sections 3.5.1 and 4.1); offline, see ``decide_offline``.
+    """
+    card, cached = about.card, about.cached
+    if about.blocked is not None:
+        return Verdict(accepted=False, reason=about.blocked)
+    if card is not None and card.profile is Profile.PRIVATE:
+        return Verdict(accepted=True, profile=Profile.PRIVATE)
+    if not online:
+        return decide_offline(about, settings)
+    if settings.local_pre_authorize and cached is not None and cached.status is TokenStatus.ACCEPTED:
+        return Verdict(accepted=True, group=cached.group)
+    return AskVerdict()
+
+
+def decide_offline(about: Known, settings: Settings) -> Verdict:
+    """Decide without a central system (OCPP 1.6 ed. 2, section 3.5.4)."""
+    cached = about.cached
+    if cached is None:
+        if settings.allow_offline_unknown:
+            return Verdict(accepted=True)
+        return Verdict(accepted=False, reason="no connection to the central system, and this card is not known here")
+    if cached.status is not TokenStatus.ACCEPTED:
+        return Verdict(accepted=False, reason=REFUSALS[cached.status], group=cached.group)
+    if not settings.local_authorize_offline:
+        return Verdict(accepted=False, reason="no connection to the central system", group=cached.group)
+    return Verdict(accepted=True, group=cached.group)
+
+
+def verdict_of(info: TokenInfo, at: Instant) -> Verdict:
+    """Return the verdict that an answer of the central system amounts to."""
+    now = current(info, at)
+    if now.status is TokenStatus.ACCEPTED:
+        return Verdict(accepted=True, group=now.group)
+    return Verdict(accepted=False, reason=REFUSALS[now.status], group=now.group)
+
+
+def remember(tokens: Tokens, id_token: IdToken, info: TokenInfo, at: Instant) -> Tokens:
+    """Return the tokens with what was just said of one in the cache.
+
+    A full cache forgets what is not valid first, then the oldest. The same verdict again changes nothing, which spares
+    the disk.
+    """
+    old = tokens.cache.get(id_token.key)
+    if old is not None and old.info == info:
+        return tokens
+    cache = {key: cached for key, cached in tokens.cache.items() if key != id_token.key}
+    while len(cache) >= CACHE_LIMIT:
+        victim = min(cache.items(), key=lambda item: (item[1].info.status is TokenStatus.ACCEPTED, item[1].at.wall))
+        del cache[victim[0]]
+    cache[id_token.key] = Cached(id_token, info, at)
+    return replace(tokens, cache=cache)
+
+
+def same_group(one: IdToken | None, other: IdToken | None) -> bool:
+    """Tell whether two groups are known and the same; the group's own name presented as a token is not a member."""
+    return one is not None and other is not None and one.key == other.key

@@ -1,0 +1,155 @@
+"""What a connector shows, why, and whether it may start: service state, faults, phase and plug taken together.
+
+Source: OCPP 1.6 ed. 2, section 4.9; IEC 61851-1, annex A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from agent.core.effects import ReportStatus
+from agent.core.limits import ignores_commands
+from agent.core.metering import SILENT, broken
+from agent.core.model import STATION, ConnectorStatus, ErrorCode, EvseId, Pilot
+from agent.core.state import Availability, EvseState, EvseView, Phase
+from agent.core.turn import Turn
+
+SILENCE_S: Final = 5.0
+"""A device that has not answered for so long is shown as faulty while nobody charges."""
+
+#: Names of controller faults -> OCPP error codes; others are OtherError.
+FAULTS: Final[Mapping[str, ErrorCode]] = {
+    "rcd": ErrorCode.GROUND_FAILURE,
+    "dc_residual": ErrorCode.GROUND_FAILURE,
+    "contactor_weld": ErrorCode.POWER_SWITCH_FAILURE,
+    "contactor_open": ErrorCode.POWER_SWITCH_FAILURE,
+    "over_current": ErrorCode.OVER_CURRENT_FAILURE,
+    "over_temperature": ErrorCode.HIGH_TEMPERATURE,
+    "lock": ErrorCode.CONNECTOR_LOCK_FAILURE,
+    "diode": ErrorCode.EV_COMMUNICATION_ERROR,
+    "cp": ErrorCode.EV_COMMUNICATION_ERROR,
+}
+
+#: Phase of a running session -> what is shown.
+SHOWN: Final[Mapping[Phase, ConnectorStatus]] = {
+    Phase.STARTING: ConnectorStatus.PREPARING,
+    Phase.CHARGING: ConnectorStatus.CHARGING,
+    Phase.SUSPENDED_EV: ConnectorStatus.SUSPENDED_EV,
+    Phase.SUSPENDED_EVSE: ConnectorStatus.SUSPENDED_EVSE,
+    Phase.ENDING: ConnectorStatus.FINISHING,
+}
+
+
+def fault(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
+    """Return what is wrong with an EVSE, in OCPP's code and in words; None where nothing is."""
+    return _controller_fault(evse.evse) or _silence(turn, evse)
+
+
+def _controller_fault(view: EvseView) -> tuple[ErrorCode, str] | None:
+    if view.reading is not None and view.error is None:
+        for name in view.reading.faults:
+            return FAULTS.get(name, ErrorCode.OTHER_ERROR), f"the controller reports: {name}"
+        if view.reading.pilot in {Pilot.E, Pilot.F}:
+            return ErrorCode.OTHER_ERROR, f"control pilot in state {view.reading.pilot}"
+    return None
+
+
+def _silence(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
+    """Return that the controller does not obey, or that it or the meter is silent."""
+    view, now = evse.evse, turn.at.mono
+    if ignores_commands(evse):
+        return ErrorCode.POWER_SWITCH_FAILURE, "the controller ignores commands"
+    if view.failed_since is not None and now - view.failed_since >= SILENCE_S:
+        return ErrorCode.INTERNAL_ERROR, view.error or "the controller does not answer"
+    grace = turn.evse_policy(evse).meter_grace_s if evse.session else SILENCE_S
+    if broken(evse.meter, now, grace):
+        return ErrorCode.POWER_METER_FAILURE, evse.meter.error or SILENT
+    return None
+
+
+def maybe_plugged(evse: EvseState) -> bool:
+    """Tell whether a car is plugged, or may be since the controller cannot tell."""
+    seen = evse.evse.reading
+    return evse.plugged_since is not None or (seen is not None and seen.connected is None and seen.pilot is None)
+
+
+def operative(turn: Turn, evse: EvseState) -> bool:
+    """Tell whether an EVSE is in service, and the station with it."""
+    return turn.state.station.operative and evse.availability.operative
+
+
+def startable(turn: Turn, evse: EvseState) -> bool:
+    """Tell whether a session may begin on an EVSE: in service, sound, seen, free, not left over from the last one."""
+    busy = evse.session is not None or evse.finishing or evse.grant is not None or turn.state.restarting is not None
+    known = evse.evse.reading is not None and evse.evse.error is None and turn.evse_policy(evse).controlled
+    return known and not busy and operative(turn, evse) and sound(turn, evse)
+
+
+def sound(turn: Turn, evse: EvseState) -> bool:
+    """Tell whether nothing is wrong with an EVSE, its meter apart: who wants to start is told of that one."""
+    wrong = fault(turn, evse)
+    return wrong is None or wrong[0] is ErrorCode.POWER_METER_FAILURE
+
+
+def status_of(turn: Turn, evse: EvseState) -> tuple[ConnectorStatus, ErrorCode, str | None]:
+    """Return what a connector shows now, its error code, and the cause in words."""
+    wrong = fault(turn, evse)
+    if wrong is not None:
+        return ConnectorStatus.FAULTED, wrong[0], wrong[1]
+    return _sound_status(turn, evse), ErrorCode.NO_ERROR, None
+
+
+def show(turn: Turn, evse: EvseState) -> None:
+    """Report a connector whose status or error changed; nothing before it was heard, or found silent."""
+    status, error, words = status_of(turn, evse)
+    heard = (evse.evse if turn.evse_policy(evse).controlled else evse.meter).reading is not None
+    if (heard or status is ConnectorStatus.FAULTED) and evse.shown != (status, error):
+        turn.put(replace(evse, shown=(status, error)))
+        turn.effects.append(ReportStatus(evse.id, status, error, turn.at, words[:50] if words else None))
+
+
+def show_station(turn: Turn) -> None:
+    """Report connector 0, whose status is the station's own and not its connectors'."""
+    broken_reader = turn.state.reader_error is not None
+    status = ConnectorStatus.AVAILABLE if turn.state.station.operative else ConnectorStatus.UNAVAILABLE
+    shown = (status, ErrorCode.READER_FAILURE if broken_reader else ErrorCode.NO_ERROR)
+    if turn.state.station_shown != shown:
+        turn.state = replace(turn.state, station_shown=shown)
+        words = turn.state.reader_error
+        turn.effects.append(ReportStatus(STATION, shown[0], shown[1], turn.at, words[:50] if words else None))
+
+
+def change(turn: Turn, target: EvseId, *, operative: bool) -> bool:
+    """Put an EVSE, or all with the station (0), in or out of service; return False where a session defers it.
+
+    A second request replaces a scheduled one. Raises: nothing; the caller has checked the id.
+    """
+    if target != STATION:
+        return _change(turn, turn.state.evse(target), operative=operative)
+    turn.state = replace(turn.state, station=Availability(operative))
+    done = [_change(turn, evse, operative=operative) for evse in turn.state.evses]
+    return all(done)
+
+
+def _change(turn: Turn, evse: EvseState, *, operative: bool) -> bool:
+    if evse.session is None or operative:
+        turn.put(replace(evse, availability=Availability(operative), grant=evse.grant if operative else None))
+        return True
+    turn.put(replace(evse, availability=replace(evse.availability, scheduled=False)))
+    return False
+
+
+def _sound_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
+    """Return what is shown while nothing is wrong; without a controller the meter tells whether a car draws."""
+    if evse.session is not None:
+        return SHOWN[evse.session.phase]
+    if evse.finishing and evse.plugged_since is not None:
+        return ConnectorStatus.FINISHING
+    if not operative(turn, evse):
+        return ConnectorStatus.UNAVAILABLE
+    if evse.grant is not None or evse.plugged_since is not None:
+        return ConnectorStatus.PREPARING
+    drawn = evse.meter.drawing and not turn.evse_policy(evse).controlled
+    return ConnectorStatus.CHARGING if drawn else ConnectorStatus.AVAILABLE

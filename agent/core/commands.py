@@ -1,0 +1,215 @@
+"""Commands: what a central system or the installer asks, in no version's words, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from agent.core.company import CompanySettings
+from agent.core.model import EvseId, IdToken, Profile
+from agent.core.settings import Settings, SettingValue
+
+
+@dataclass(frozen=True, slots=True)
+class CallRef:
+    """Who waits for the answer: the destination's name (``cloud``, or ``control`` for the CLI) and its message id."""
+
+    origin: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """Start a session for a token; without an EVSE the station chooses when it can."""
+
+    id_token: IdToken
+    evse: EvseId | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStop:
+    """End the session that the asking system knows by this transaction id."""
+
+    transaction: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class StopSession:
+    """End whatever session runs on this EVSE (the CLI's ``stop``)."""
+
+    evse: EvseId
+
+
+class ResetKind(StrEnum):
+    """How to start again."""
+
+    SOFT = "Soft"
+    HARD = "Hard"
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """End sessions in order and start again."""
+
+    kind: ResetKind
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockConnector:
+    """Open the connector's lock."""
+
+    evse: EvseId
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAvailability:
+    """Set an EVSE, or 0 for all, in or out of service; kept over restarts."""
+
+    evse: EvseId
+    operative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClearCache:
+    """Forget what central systems said of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetSettings:
+    """Read settings; the answer carries them all, the version's table picks."""
+
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSetting:
+    """Change one setting; the value is already of the right type and in range."""
+
+    name: str
+    value: SettingValue
+
+
+@dataclass(frozen=True, slots=True)
+class ResetSetting:
+    """Drop a changed setting so that the configuration file's value holds again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerMessage:
+    """Send a message out of turn; evse None means every one."""
+
+    message: str
+    evse: EvseId | None
+
+
+@dataclass(frozen=True, slots=True)
+class PushCompanySettings:
+    """The company's settings, sent by the central system (contract section 5)."""
+
+    settings: CompanySettings
+
+
+@dataclass(frozen=True, slots=True)
+class PushCompanyLink:
+    """A pending link is activated or ended by the company."""
+
+    status: str
+    name: str | None = None
+    reason: str | None = None
+    settings: CompanySettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCompany:
+    """Link the station to a company (the CLI's ``link``)."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlinkCompany:
+    """Leave the company at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutCard:
+    """Know a card locally, or change what is known of it."""
+
+    id_token: IdToken
+    profile: Profile
+    number: str | None = None
+    ema_id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCard:
+    """Never let this card start again, until unblocked."""
+
+    id_token: IdToken
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockCard:
+    """Lift a local block."""
+
+    id_token: IdToken
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCard:
+    """Forget a card known locally."""
+
+    id_token: IdToken
+
+
+Command: TypeAlias = (
+    RemoteStart
+    | RemoteStop
+    | StopSession
+    | Reset
+    | UnlockConnector
+    | ChangeAvailability
+    | ClearCache
+    | GetSettings
+    | ChangeSetting
+    | ResetSetting
+    | TriggerMessage
+    | PushCompanySettings
+    | PushCompanyLink
+    | LinkCompany
+    | UnlinkCompany
+    | PutCard
+    | BlockCard
+    | UnblockCard
+    | RemoveCard
+)
+
+
+class Result(StrEnum):
+    """What came of a command; each version has its own words for it."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SCHEDULED = "scheduled"
+    RESTART_REQUIRED = "restart-required"
+    NOT_SUPPORTED = "not-supported"
+    UNLOCKED = "unlocked"
+    UNLOCK_FAILED = "unlock-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command.
+
+    reason: for the person who asked, None when all went well; settings: for GetSettings.
+    """
+
+    command: Command
+    result: Result
+    reason: str | None = None
+    settings: Settings | None = field(default=None)

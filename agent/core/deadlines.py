@@ -1,0 +1,41 @@
+"""When the state has to be looked at again although nothing came in.
+
+Silent devices need no deadline: their polls fail once a second, and each failure is an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+
+from agent.core.policy import Policy
+from agent.core.sampling import boundary_pending
+from agent.core.session import ending_deadlines
+from agent.core.state import EvseState, StationState
+
+
+def next_deadline(state: StationState, policy: Policy) -> float | None:
+    """Return the monotonic second of the earliest deadline, None where nothing is waited for."""
+    return min(_deadlines(state, policy), default=None)
+
+
+def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
+    for asking in state.asking:
+        yield asking.until if asking.pending else asking.drop
+    if state.link_retry is not None and state.cloud.online and state.link_retry[0] < inf:
+        yield state.link_retry[0]
+    if state.restarting is not None:
+        yield state.restart_by
+    for evse in state.evses:
+        yield from _evse_deadlines(evse, policy)
+
+
+def _evse_deadlines(evse: EvseState, policy: Policy) -> Iterator[float]:
+    if evse.grant is not None and evse.grant.until is not None:
+        yield evse.grant.until
+    if evse.recovering is not None:
+        yield evse.recovering
+    if boundary_pending(evse) and evse.boundary_due is not None:
+        yield evse.boundary_due
+    if evse.session is not None and evse.session.ending is not None and evse.recovering is None:
+        yield from ending_deadlines(evse, evse.session.ending, policy)

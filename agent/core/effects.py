@@ -1,0 +1,150 @@
+"""Effects: what the shells must do after a step.
+
+Safety effects never wait for the disk; the others come after the commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from agent.core.commands import CallRef, Outcome
+from agent.core.instant import Instant
+from agent.core.model import ConnectorStatus, ErrorCode, EvseId, IdToken, MilliAmp, Reading, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Deenergise:
+    """Offer no current on this EVSE, at once."""
+
+    evse: EvseId
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Offer at most this current, at once."""
+
+    evse: EvseId
+    limit: MilliAmp
+
+
+SafetyEffect: TypeAlias = Deenergise | Reduce
+
+
+@dataclass(frozen=True, slots=True)
+class Energise:
+    """Offer this current; only ever follows the commit that made the session's start durable."""
+
+    evse: EvseId
+    limit: MilliAmp
+
+
+@dataclass(frozen=True, slots=True)
+class PollMeter:
+    """Read this EVSE's meter now, before the next turn of the poll."""
+
+    evse: EvseId
+
+
+@dataclass(frozen=True, slots=True)
+class AskCsms:
+    """Ask the central system about a token; the answer comes back as AuthorizationAnswered with the same request."""
+
+    request: int
+    id_token: IdToken
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatus:
+    """A connector (or 0, the station) shows another status; listening systems are told, the newest first to count."""
+
+    evse: EvseId
+    status: ConnectorStatus
+    error_code: ErrorCode
+    at: Instant
+    info: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTriggered:
+    """Send the latest values of an EVSE because the central system asked for them."""
+
+    evse: EvseId
+    session: SessionId | None
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a command; rows of the same step are sent only after it."""
+
+    call: CallRef
+    outcome: Outcome
+
+
+class Trigger(StrEnum):
+    """Messages that a central system may ask for out of turn."""
+
+    BOOT = "BootNotification"
+    HEARTBEAT = "Heartbeat"
+    STATUS = "StatusNotification"
+    METER_VALUES = "MeterValues"
+
+
+@dataclass(frozen=True, slots=True)
+class SendTriggered:
+    """Send a message that needs nothing of the core (boot, heartbeat) out of turn."""
+
+    trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class SendCompanyLink:
+    """Send LinkCompany for this code; the answer comes back as LinkAnswered."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendCompanyUnlink:
+    """Send UnlinkCompany for the code that was left."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Indicate:
+    """Tell the person at the charger, and the log, what became of a card or a start."""
+
+    evse: EvseId | None
+    text: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """End the process in order, and start again."""
+
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the process in order."""
+
+
+Effect: TypeAlias = (
+    Energise
+    | PollMeter
+    | AskCsms
+    | ReportStatus
+    | ReportTriggered
+    | Answer
+    | SendTriggered
+    | SendCompanyLink
+    | SendCompanyUnlink
+    | Indicate
+    | Restart
+    | Stop
+)

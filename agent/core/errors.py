@@ -1,0 +1,75 @@
+"""The error tree: every failure has a type and an addressee."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Base of all errors that this program raises on purpose."""
+
+
+class ConfigError(AgentError):
+    """The installer must act: one line per problem, each with key, value and remedy."""
+
+    def __init__(self, *problems: str) -> None:
+        """Keep the problems as they shall be printed."""
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class DeviceError(AgentError):
+    """A device on the wall failed; the text says which, where and what to check."""
+
+
+class MeterTimeout(DeviceError):
+    """No answer from the meter in time: line, baud rate, parity, address or power."""
+
+
+class MeterCorrupt(DeviceError):
+    """The meter answered, but not with what was asked for, or with nothing usable."""
+
+
+class ReaderLost(DeviceError):
+    """The card reader's port is not there or broke."""
+
+
+class EvseFault(DeviceError):
+    """The EVSE controller does not answer, refuses, or answers nonsense."""
+
+
+class LinkError(AgentError):
+    """The central system is unreachable or misbehaves."""
+
+
+class LinkLost(LinkError):
+    """The connection ended; what was under way is sent again on the next one."""
+
+
+class PeerViolation(LinkError):
+    """The central system broke the protocol in a way that cannot be repaired."""
+
+
+class RpcError(AgentError):
+    """An OCPP CALLERROR, ours or theirs.
+
+    code: as the specification of the version at hand spells it; description: at most 255 characters;
+    details: never holds a secret.
+    """
+
+    def __init__(self, code: str, description: str = "", details: dict[str, object] | None = None) -> None:
+        """Keep the three parts of the frame."""
+        super().__init__(f"{code}: {description}" if description else code)
+        self.code = code
+        self.description = description[:255]
+        self.details = details or {}
+
+
+class JournalError(AgentError):
+    """The ledger cannot be written; charging must not start."""
+
+
+class JournalFull(JournalError):
+    """No space is left for the ledger, or its file system is read-only."""
+
+
+class JournalCorrupt(JournalError):
+    """The ledger's file is damaged or was written by a newer release."""

@@ -1,0 +1,116 @@
+"""Facts: what happened, kept for good and reported. They outlive releases.
+
+Each fact of a session carries ``seq``, gapless from 0. A stored fact has a schema number (``SCHEMA``)
+beside it, so that a later release can read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+from agent.core.instant import Instant
+from agent.core.model import (
+    EvseId,
+    IdToken,
+    Profile,
+    Quality,
+    Reading,
+    ReadingContext,
+    Reporting,
+    SessionId,
+    StopReason,
+    Wh,
+)
+from agent.core.tariff import Cost, Terms
+
+SCHEMA = 1
+
+
+class StartTrigger(StrEnum):
+    """What began a session."""
+
+    CARD = "card"
+    REMOTE = "remote"
+    INSTALLER = "installer"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """A session began; durable before any power flows.
+
+    at: when the right to charge and the plugged car came together; reading: the register then.
+    reporting, company_code, terms: what holds for this session until its end, whatever changes.
+    """
+
+    session: SessionId
+    seq: int
+    evse: EvseId
+    id_token: IdToken
+    profile: Profile
+    trigger: StartTrigger
+    at: Instant
+    reading: Reading
+    reporting: Reporting
+    company_code: str | None
+    terms: Terms | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSampled:
+    """The meter's values while a session runs, at an interval or at a price boundary."""
+
+    session: SessionId
+    seq: int
+    evse: EvseId
+    context: ReadingContext
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session is over.
+
+    at: when its cause came; register: the meter then, or the last good one (see quality).
+    id_token: who ended it, where a token did. refund: currency units with two places, None where nobody refunds.
+    """
+
+    session: SessionId
+    seq: int
+    evse: EvseId
+    at: Instant
+    register: Wh
+    reason: StopReason
+    id_token: IdToken | None
+    quality: tuple[Quality, ...]
+    periods: tuple[Period, ...] = ()
+    cost: Cost | None = None
+    refund: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of a session at one energy price: where it began and the energy in it."""
+
+    start: Instant
+    energy: Wh
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class HeldReleased:
+    """The company of this code took the station in (or its system knows no companies): what waited may leave."""
+
+    company_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDropped:
+    """The company of this code refused the station, or was left: what waited for it stays here for ever."""
+
+    company_code: str
+
+
+Fact: TypeAlias = SessionStarted | SessionSampled | SessionEnded | HeldReleased | HeldDropped

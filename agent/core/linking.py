@@ -1,0 +1,131 @@
+"""The company link as it is lived: asking, being taken in, refused or let go, and what that means for held sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from typing import Final
+
+from agent.core import company as companies
+from agent.core.commands import LinkCompany, Outcome, PushCompanyLink, PushCompanySettings, Result, UnlinkCompany
+from agent.core.company import LinkAnswer, LinkState
+from agent.core.effects import SendCompanyLink, SendCompanyUnlink
+from agent.core.events import LinkFailure
+from agent.core.facts import HeldDropped, HeldReleased
+from agent.core.turn import Turn
+
+RETRY_FIRST_S: Final = 30.0
+RETRY_MOST_S: Final = 900.0
+RETRY_DOUBLINGS: Final = 5
+TOLD: Final = frozenset({LinkState.LINKED, LinkState.PENDING, LinkState.REJECTED})
+"""What a company may say of a link."""
+
+
+def accepted_boot(turn: Turn) -> None:
+    """Ask again for the link after each accepted boot (contract, section 5)."""
+    _send(turn)
+
+
+def due(turn: Turn) -> None:
+    """Ask again where the last try failed and its time has come."""
+    retry = turn.state.link_retry
+    if retry is not None and turn.at.mono >= retry[0] and turn.state.cloud.online:
+        _send(turn)
+
+
+def configured(turn: Turn) -> None:
+    """Act on the configuration file's company code when it is a new one; a code once left is not taken up again."""
+    if turn.policy.company_code is None or turn.policy.company_code.upper() == turn.state.company.configured:
+        return
+    code = turn.policy.company_code.upper()
+    if code != turn.state.company.code:
+        _request(turn, code)
+    turn.state = replace(turn.state, company=replace(turn.state.company, configured=code))
+
+
+def link(turn: Turn, command: LinkCompany) -> Outcome:
+    """Link to a company; what was held for another one stays here."""
+    _request(turn, command.code.upper())
+    turn.state = replace(turn.state, link_retry=(turn.at.mono, 0))
+    return Outcome(command, Result.ACCEPTED)
+
+
+def unlink(turn: Turn, command: UnlinkCompany) -> Outcome:
+    """Leave the company at once."""
+    code = turn.state.company.code
+    if code is None:
+        return Outcome(command, Result.REJECTED, "the station is not linked to a company")
+    turn.state = replace(turn.state, company=companies.unlinked(turn.state.company), link_retry=None)
+    turn.facts.append(HeldDropped(code))
+    turn.effects.append(SendCompanyUnlink(code))
+    return Outcome(command, Result.ACCEPTED)
+
+
+def answered(turn: Turn, code: str, answer: LinkAnswer | LinkFailure) -> None:
+    """Take the central system's answer to LinkCompany; one for a code that is no longer ours changes nothing."""
+    if code != turn.state.company.code:
+        return
+    if answer is LinkFailure.FAILED:
+        _retry(turn)
+    elif answer is LinkFailure.UNSUPPORTED:
+        reason = "the central system knows no company links; sessions are reported as with any other"
+        company = replace(turn.state.company, state=LinkState.UNSUPPORTED, reason=reason)
+        turn.state = replace(turn.state, company=company, link_retry=None)
+        turn.facts.append(HeldReleased(code))
+    else:
+        _take(turn, code, answer)
+
+
+def pushed(turn: Turn, command: PushCompanyLink) -> Outcome:
+    """Take a link that the company activates or ends by itself."""
+    code = turn.state.company.code
+    if code is None:
+        return Outcome(command, Result.REJECTED, "the station is not linked to a company")
+    status = command.status.lower()
+    if status not in TOLD:
+        return Outcome(command, Result.REJECTED, f"status {command.status!r} is none of Linked, Pending, Rejected")
+    _take(turn, code, LinkAnswer(LinkState(status), command.reason, command.name, command.settings))
+    return Outcome(command, Result.ACCEPTED)
+
+
+def settings(turn: Turn, command: PushCompanySettings) -> Outcome:
+    """Take settings whole, or not at all; they hold from the next session on."""
+    company = turn.state.company
+    refusal = companies.acceptable(company, command.settings)
+    if refusal is not None:
+        return Outcome(command, Result.REJECTED, refusal)
+    if company.settings_version != command.settings.version:
+        turn.state = replace(turn.state, company=replace(company, settings=command.settings))
+    return Outcome(command, Result.ACCEPTED)
+
+
+def _take(turn: Turn, code: str, answer: LinkAnswer) -> None:
+    company = companies.answered(turn.state.company, answer)
+    if company != turn.state.company:
+        turn.state = replace(turn.state, company=company)
+    turn.state = replace(turn.state, link_retry=None)
+    if answer.status is LinkState.LINKED:
+        turn.facts.append(HeldReleased(code))
+    elif answer.status is LinkState.REJECTED:
+        turn.facts.append(HeldDropped(code))
+
+
+def _request(turn: Turn, code: str) -> None:
+    before = turn.state.company
+    turn.state = replace(turn.state, company=companies.request(before, code), link_retry=None)
+    if before.code is not None and before.code != code:
+        turn.facts.append(HeldDropped(before.code))
+
+
+def _send(turn: Turn) -> None:
+    code, retry = turn.state.company.code, turn.state.link_retry
+    if code is not None:
+        turn.state = replace(turn.state, link_retry=(inf, 0 if retry is None else retry[1]))
+        turn.effects.append(SendCompanyLink(code))
+
+
+def _retry(turn: Turn) -> None:
+    """Plan the next try: within a minute, then at growing intervals."""
+    failures = turn.state.link_retry[1] + 1 if turn.state.link_retry else 1
+    delay = min(RETRY_FIRST_S * 2 ** min(failures - 1, RETRY_DOUBLINGS), RETRY_MOST_S)
+    turn.state = replace(turn.state, link_retry=(turn.at.mono + delay, failures))

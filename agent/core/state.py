@@ -1,0 +1,363 @@
+"""The state of the station: data without behaviour.
+
+What is durable stands in ``Durable``; all else is seen again after a start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+from agent.core.commands import ResetKind
+from agent.core.company import Company
+from agent.core.facts import StartTrigger
+from agent.core.instant import Instant
+from agent.core.model import (
+    ConnectorStatus,
+    ErrorCode,
+    EvseId,
+    EvseReading,
+    IdToken,
+    MilliAmp,
+    Profile,
+    Quality,
+    Reading,
+    Registration,
+    Reporting,
+    SessionId,
+    StopReason,
+    TokenInfo,
+    Wh,
+)
+from agent.core.settings import Overrides
+from agent.core.tariff import Terms
+
+
+class Phase(StrEnum):
+    """Where a running session stands."""
+
+    STARTING = "starting"
+    CHARGING = "charging"
+    SUSPENDED_EV = "suspended-ev"
+    SUSPENDED_EVSE = "suspended-evse"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why and when a session ends; its register is read once the car has stopped drawing."""
+
+    reason: StopReason
+    at: Instant
+    id_token: IdToken | None
+    quality: tuple[Quality, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a session at one set of prices: where it began, and the time counted so far in whole milliseconds."""
+
+    start: Instant
+    register: Wh
+    charging_ms: int = 0
+    parking_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A running session; durable.
+
+    seq: of the next fact. last: the last good reading that was made durable, at most a minute old while power flows.
+    stretches: finished ones, oldest first; stretch: the present one. phase_since: when the present phase began.
+    invalid_from: register at which the central system refused the token; None while it has not.
+    transaction: the commanding system's name for it, None until its start was answered.
+    """
+
+    id: SessionId
+    evse: EvseId
+    id_token: IdToken
+    profile: Profile
+    trigger: StartTrigger
+    reporting: Reporting
+    company_code: str | None
+    terms: Terms | None
+    started: Instant
+    register: Wh
+    serial: str | None
+    seq: int
+    phase: Phase
+    phase_since: Instant
+    last: Reading
+    stretch: Stretch
+    stretches: tuple[Stretch, ...] = ()
+    group: IdToken | None = None
+    transaction: int | str | None = None
+    refused: bool = False
+    invalid_from: Wh | None = None
+    ending: Ending | None = None
+    quality: tuple[Quality, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether an EVSE (or the station, 0) is in service; scheduled: what it becomes when its session ends."""
+
+    operative: bool = True
+    scheduled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterView:
+    """What is known of a meter now.
+
+    reading: the last plausible one, None before the first; error: why the last poll failed, None when it did not;
+    failed_since: monotonic second of the first failure of the present row; doubts: implausible samples in a row, the
+    last of them ``doubtful``; distrusted_until: the register broke, and no session begins before this monotonic second;
+    unattributed: energy since the process began that belongs to no session.
+    drawing: whether a car draws, as far as the meter tells; drawing_samples: samples in a row that showed it;
+    idle_since: monotonic second of the first of those that did not.
+    """
+
+    reading: Reading | None = None
+    error: str | None = None
+    failed_since: float | None = None
+    doubts: int = 0
+    doubtful: Reading | None = None
+    distrusted_until: float | None = None
+    unattributed: Wh = Wh(Decimal(0))
+    drawing: bool = False
+    drawing_samples: int = 0
+    idle_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvseView:
+    """What is known of a controller now.
+
+    limit_sent: what was last asked for, None where it has to be told (again); sent_at: when (monotonic);
+    ignored: so many times in a row it showed another limit than it was told.
+    """
+
+    reading: EvseReading | None = None
+    error: str | None = None
+    failed_since: float | None = None
+    limit_sent: MilliAmp | None = None
+    sent_at: float = 0.0
+    ignored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token that may charge and waits for the plug until ``until`` (monotonic; None: for ever)."""
+
+    id_token: IdToken
+    profile: Profile
+    trigger: StartTrigger
+    group: IdToken | None
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvseState:
+    """One EVSE: its running session and service state (durable), and what is seen of it.
+
+    plugged_since: monotonic second, picks the connector for a card; finishing: a session ended, its car is plugged.
+    recovering: monotonic second until which a session found at start waits for its devices; None otherwise.
+    settled_at: monotonic second from which a reading is the last of an ending session; next_sample: when the next
+    periodic one is due (monotonic); boundary: when the price may change next (UTC), boundary_due: the same by the
+    monotonic clock until a reading was asked for.
+    """
+
+    id: EvseId
+    session: Session | None = None
+    availability: Availability = Availability()
+    meter: MeterView = MeterView()
+    evse: EvseView = EvseView()
+    grant: Grant | None = None
+    plugged_since: float | None = None
+    finishing: bool = False
+    recovering: float | None = None
+    settled_at: float | None = None
+    next_sample: float | None = None
+    boundary: datetime | None = None
+    boundary_due: float | None = None
+    shown: tuple[ConnectorStatus, ErrorCode] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card known locally; kept apart from OCPP's local list.
+
+    number: printed on it; blocked: the reason, None where it is not blocked (an empty reason is "").
+    """
+
+    id_token: IdToken
+    profile: Profile = Profile.FLEET
+    number: str | None = None
+    ema_id: str | None = None
+    name: str | None = None
+    blocked: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What a central system last said of a token, and when."""
+
+    id_token: IdToken
+    info: TokenInfo
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens known here, by ``IdToken.key``; durable."""
+
+    cards: Mapping[str, Card] = field(default_factory=dict)
+    cache: Mapping[str, Cached] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """The link to the commanding central system, as last seen."""
+
+    connected: bool = False
+    registration: Registration | None = None
+
+    @property
+    def online(self) -> bool:
+        """Connected and accepted; everything else decides as offline (OCPP 1.6 ed. 2, section 3.5)."""
+        return self.connected and self.registration is Registration.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A token that the central system was asked about.
+
+    until: when the station decides by itself; drop: when a late answer no longer counts; refused, taken: it has
+    decided no, or yes; stops: the question is whether the token may end a session of its group.
+    """
+
+    request: int
+    evse: EvseId
+    id_token: IdToken
+    trigger: StartTrigger
+    until: float
+    drop: float
+    refused: bool = False
+    taken: bool = False
+    stops: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """Nobody has decided yet."""
+        return not (self.refused or self.taken)
+
+
+@dataclass(frozen=True, slots=True)
+class IdSource:
+    """Seed and counter that session ids are made from; durable so that no id is made twice."""
+
+    seed: str = ""
+    counter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StationState:
+    """Everything the core decides from.
+
+    asking: questions under way; requests: how many were asked; link_retry: when LinkCompany is sent again (monotonic;
+    infinite while an answer is waited for) and how often it failed; restarting: sessions are being ended for a reset,
+    at the latest until ``restart_by``; cause: why the previous run of this process ended, for sessions found open.
+    """
+
+    evses: tuple[EvseState, ...]
+    tokens: Tokens = field(default_factory=Tokens)
+    overrides: Overrides = Overrides()
+    company: Company = Company()
+    ids: IdSource = IdSource()
+    station: Availability = Availability()
+    cloud: Cloud = Cloud()
+    asking: tuple[Asking, ...] = ()
+    requests: int = 0
+    reader_error: str | None = None
+    station_shown: tuple[ConnectorStatus, ErrorCode] | None = None
+    link_retry: tuple[float, int] | None = None
+    restarting: ResetKind | None = None
+    restart_by: float = 0.0
+    cause: StopReason = StopReason.REBOOT
+
+    def evse(self, evse: EvseId) -> EvseState:
+        """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
+        return next(e for e in self.evses if e.id == evse)
+
+    def has(self, evse: EvseId) -> bool:
+        """Tell whether there is such an EVSE."""
+        return any(e.id == evse for e in self.evses)
+
+    def put(self, evse: EvseState) -> StationState:
+        """Return the state with one EVSE changed."""
+        return replace(self, evses=tuple(evse if e.id == evse.id else e for e in self.evses))
+
+
+Slice: TypeAlias = Session | Availability | Tokens | Overrides | Company | IdSource | None
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """The durable slices of a state; two states have the same slice exactly when it is the same object.
+
+    sessions, availability: one per EVSE, by its id.
+    """
+
+    sessions: Mapping[EvseId, Session]
+    availability: Mapping[EvseId, Availability]
+    tokens: Tokens
+    overrides: Overrides
+    company: Company
+    ids: IdSource
+    station: Availability
+
+
+def durable(state: StationState) -> Durable:
+    """Return what a restart must find again."""
+    return Durable(
+        sessions={e.id: e.session for e in state.evses if e.session is not None},
+        availability={e.id: e.availability for e in state.evses},
+        tokens=state.tokens,
+        overrides=state.overrides,
+        company=state.company,
+        ids=state.ids,
+        station=state.station,
+    )
+
+
+def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
+    """Return the state a process starts with: the durable slices, and nothing seen yet.
+
+    A session of an EVSE that the configuration no longer has is kept under its old id.
+    """
+    ids = sorted({*evses, *slices.sessions})
+    return StationState(
+        evses=tuple(
+            EvseState(id=i, session=slices.sessions.get(i), availability=slices.availability.get(i, Availability()))
+            for i in ids
+        ),
+        tokens=slices.tokens,
+        overrides=slices.overrides,
+        company=slices.company,
+        ids=slices.ids,
+        station=slices.station,
+    )
+
+
+def same_slices(one: Durable, other: Durable) -> bool:
+    """Tell whether nothing durable differs: every slice is the same object."""
+    maps = ((one.sessions, other.sessions), (one.availability, other.availability))
+    if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
+        return False
+    singles = ("tokens", "overrides", "company", "ids", "station")
+    return all(getattr(one, name) is getattr(other, name) for name in singles)

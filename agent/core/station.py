@@ -1,0 +1,186 @@
+"""The whole behaviour of the charger, pure: ``step`` routes an event to the blocks and lets each EVSE settle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final, assert_never
+
+from agent.core import admission, asked, linking, metering, recovery, sampling, session
+from agent.core.availability import show, show_station
+from agent.core.commands import ResetKind
+from agent.core.effects import Restart, Stop
+from agent.core.events import (
+    AuthorizationAnswered,
+    CardPresented,
+    ClockStepped,
+    CloudChanged,
+    CommandReceived,
+    Event,
+    EvseFailed,
+    EvseRead,
+    LinkAnswered,
+    MeterFailed,
+    MeterRead,
+    ReaderChanged,
+    ShutdownRequested,
+    StartAnswered,
+    Ticked,
+    TokenTold,
+)
+from agent.core.instant import Instant
+from agent.core.limits import drive
+from agent.core.metering import Judgement
+from agent.core.model import Registration, Wh
+from agent.core.policy import Policy
+from agent.core.state import Cloud, EvseState, Phase, StationState
+from agent.core.turn import Step, Turn
+
+NEVER: Final = -math.inf
+"""A command that was never sent."""
+
+
+def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step:
+    """Apply one event to the station.
+
+    Pure: equal arguments give equal results. The result is applied in the order of its fields; a step whose commit
+    fails has not happened, its safety effects apart.
+    """
+    turn = Turn(state, at, policy)
+    _route(turn, event)
+    admission.overdue(turn)
+    linking.due(turn)
+    for evse in state.evses:
+        _let_settle(turn, turn.state.evse(evse.id))
+    show_station(turn)
+    _restart(turn)
+    return turn.step()
+
+
+def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line per event
+    match event:
+        case CardPresented():
+            admission.present(turn, event.id_token)
+        case MeterRead():
+            _meter_read(turn, event)
+        case MeterFailed():
+            evse = turn.state.evse(event.evse)
+            turn.put(replace(evse, meter=metering.failed(evse.meter, event.error, turn.at.mono)))
+        case EvseRead():
+            _evse_read(turn, event)
+        case EvseFailed():
+            _evse_failed(turn, event)
+        case ReaderChanged():
+            turn.state = replace(turn.state, reader_error=event.error)
+        case CloudChanged():
+            _cloud_changed(turn, event)
+        case AuthorizationAnswered():
+            admission.answered(turn, event.request, event.info)
+        case StartAnswered():
+            _start_answered(turn, event)
+        case TokenTold():
+            admission.told(turn, event.id_token, event.info)
+        case LinkAnswered():
+            linking.answered(turn, event.code, event.answer)
+        case CommandReceived():
+            asked.perform(turn, event.call, event.command)
+        case ClockStepped():
+            for evse in turn.state.evses:
+                sampling.clock_stepped(turn, evse)
+        case ShutdownRequested():
+            _shut_down(turn)
+        case Ticked():
+            pass
+        case _:
+            assert_never(event)
+
+
+def _let_settle(turn: Turn, evse: EvseState) -> None:
+    """Let one EVSE draw the consequences of what was just learnt, in the order in which they depend on each other."""
+    recovery.look(turn, evse)
+    session.await_start(turn, turn.state.evse(evse.id))
+    sampling.ask_at_boundary(turn, turn.state.evse(evse.id))
+    session.conclude(turn, turn.state.evse(evse.id))
+    _rephase(turn, turn.state.evse(evse.id))
+    drive(turn, turn.state.evse(evse.id))
+    show(turn, turn.state.evse(evse.id))
+
+
+def _meter_read(turn: Turn, event: MeterRead) -> None:
+    """Judge a reading; a register that broke closes the session on the last good one (promise 4)."""
+    evse = turn.state.evse(event.evse)
+    before = evse.meter.reading
+    judged = metering.judge(evse.meter, event.reading, turn.evse_policy(evse))
+    evse = turn.put(replace(evse, meter=judged.view))
+    mark = metering.MARKS.get(judged.judgement)
+    if mark is not None and before is not None and evse.session is not None and evse.recovering is None:
+        session.break_off(turn, evse, before, mark)
+    elif judged.judgement is Judgement.GOOD:
+        if evse.session is None and before is not None:
+            energy = Wh(event.reading.register - before.register)
+            turn.put(replace(evse, meter=metering.unattributed(evse.meter, energy)))
+        sampling.sample(turn, turn.state.evse(event.evse), event.reading)
+
+
+def _evse_read(turn: Turn, event: EvseRead) -> None:
+    """Take what the controller tells; what runs follows it when all is settled."""
+    evse, seen = turn.state.evse(event.evse), event.reading
+    evse = turn.put(replace(evse, evse=replace(evse.evse, reading=seen, error=None, failed_since=None)))
+    if seen.connected and evse.plugged_since is None:
+        turn.put(replace(evse, plugged_since=turn.at.mono))
+    elif seen.connected is False:
+        turn.put(replace(evse, plugged_since=None, finishing=False))
+
+
+def _evse_failed(turn: Turn, event: EvseFailed) -> None:
+    """Take that the controller did not answer; what it was told last is told again when it does."""
+    evse = turn.state.evse(event.evse)
+    since = turn.at.mono if evse.evse.failed_since is None else evse.evse.failed_since
+    view = replace(evse.evse, error=event.error, failed_since=since)
+    if view.limit_sent is not None:
+        view = replace(view, limit_sent=None, sent_at=NEVER)
+    turn.put(replace(evse, evse=view))
+
+
+def _cloud_changed(turn: Turn, event: CloudChanged) -> None:
+    before, now = turn.state.cloud, Cloud(event.connected, event.registration)
+    turn.state = replace(turn.state, cloud=now)
+    if before.online and not now.online:
+        admission.alone(turn)
+    if now.registration is Registration.ACCEPTED and before.registration is not Registration.ACCEPTED:
+        linking.accepted_boot(turn)
+
+
+def _start_answered(turn: Turn, event: StartAnswered) -> None:
+    if event.info is not None:
+        admission.told(turn, event.id_token, event.info)
+    for evse in turn.state.evses:
+        if evse.session is not None and evse.session.id == event.session:
+            session.answered(turn, evse, event.transaction, event.info)
+
+
+def _rephase(turn: Turn, evse: EvseState) -> None:
+    """Let the phase of what runs follow the controller, and what this side decided since it was last heard."""
+    if evse.evse.error is not None:
+        session.unheard(turn, evse)
+    elif evse.evse.reading is not None:
+        session.follow(turn, evse, evse.evse.reading)
+
+
+def _shut_down(turn: Turn) -> None:
+    """End in order: running sessions stay open, with their last reading made durable, and are resumed."""
+    for evse in turn.state.evses:
+        if evse.session is not None and evse.meter.reading is not None and evse.recovering is None:
+            turn.put(replace(evse, session=sampling.kept(evse.session, evse.meter.reading, turn.at)))
+    turn.effects.append(Stop())
+
+
+def _restart(turn: Turn) -> None:
+    """Start again once the sessions that a reset ends are closed, or are waited for no longer."""
+    kind = turn.state.restarting
+    if kind is None:
+        return
+    open_ones = any(e.session is not None and e.session.phase is Phase.ENDING for e in turn.state.evses)
+    if not open_ones or turn.at.mono >= turn.state.restart_by:
+        turn.state = replace(turn.state, restarting=None)
+        turn.effects.append(Restart(hard=kind is ResetKind.HARD))

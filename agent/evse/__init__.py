@@ -1,0 +1,1 @@
+"""EVSE controllers: adapters for the pilot, the current limit and the contactor."""

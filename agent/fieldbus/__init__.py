@@ -1,0 +1,1 @@
+"""Modbus and serial lines, shared by the meter and EVSE adapters."""

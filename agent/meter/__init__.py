@@ -1,0 +1,1 @@
+"""Energy meters: an adapter driven by device definition files."""

@@ -1,0 +1,1 @@
+"""OCPP over WebSocket: RPC, dialects, connection, and the service of one destination."""

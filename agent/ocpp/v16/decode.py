@@ -1,0 +1,197 @@
+"""Requests of an OCPP 1.6 central system, and their answers; a module that is ``dialect.Commands``.
+
+The schemas are those of the package ``ocpp``. Only the profile Core is announced; what belongs to others is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from ocpp.messages import get_validator
+from ocpp.v16.enums import Action
+
+from agent.core.commands import (
+    ChangeAvailability,
+    ChangeSetting,
+    ClearCache,
+    Command,
+    GetSettings,
+    LinkCompany,
+    Outcome,
+    PushCompanyLink,
+    PushCompanySettings,
+    RemoteStart,
+    RemoteStop,
+    Reset,
+    ResetKind,
+    Result,
+    UnlinkCompany,
+    UnlockConnector,
+)
+from agent.core.errors import RpcError
+from agent.core.model import EvseId, IdToken
+from agent.ocpp import company_link
+from agent.ocpp.dialect import Immediate, StationView
+from agent.ocpp.rpc import CALL, Incoming, JsonObject
+from agent.ocpp.v16 import configuration
+
+Decoded = Command | Immediate
+
+KNOWN: Final = frozenset(action.value for action in Action)
+
+#: Keyword of the JSON schema that is violated -> code, the gravest first.
+CODES: Final[Mapping[str, str]] = {
+    "required": "ProtocolError",
+    "type": "TypeConstraintViolation",
+    "minItems": "OccurenceConstraintViolation",
+    "maxItems": "OccurenceConstraintViolation",
+}
+TOLERATED: Final = "additionalProperties"
+OTHERWISE: Final = "PropertyConstraintViolation"
+
+#: Keyword -> what is wrong, in words; the value itself is never repeated, it may be a secret.
+WORDS: Final[Mapping[str, str]] = {
+    "required": "a field is missing",
+    "type": "wrong type",
+    "maxLength": "too long",
+    "enum": "not one of the allowed values",
+}
+
+
+def decode(call: Incoming, station: StationView) -> Decoded:
+    """Return what is asked for. Raises: RpcError."""
+    decoder = DECODERS.get(call.action)
+    if decoder is None:
+        if call.action in KNOWN:
+            raise RpcError("NotSupported", f"{call.action[:50]} is not supported by this charge point")
+        raise RpcError("NotImplemented", "this action is not known in OCPP 1.6")
+    payload = call.payload
+    if call.action == Action.remote_start_transaction.value:
+        # A profile that comes along is ignored, also a wrong one, as smart charging is not announced (section 5.11).
+        payload = {name: value for name, value in payload.items() if name != "chargingProfile"}
+    _check(call.action, payload)
+    return decoder(payload, station)
+
+
+def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObject:
+    """Return the answer to a command that ``decode`` returned."""
+    match command:
+        case GetSettings():
+            return configuration.report(station, command.keys)
+        case ChangeSetting() | LinkCompany() | UnlinkCompany():
+            return configuration.changed(outcome)
+        case PushCompanySettings() | PushCompanyLink():
+            return _transferred(outcome)
+        case UnlockConnector():
+            return {"status": UNLOCK.get(outcome.result, "UnlockFailed")}
+        case ChangeAvailability():
+            return {"status": "Scheduled" if outcome.result is Result.SCHEDULED else _accepted(outcome)}
+        case _:
+            return {"status": _accepted(outcome)}
+
+
+def _check(action: str, payload: JsonObject) -> None:
+    """Validate a request. Raises: RpcError with the code of what is worst; unknown fields alone are tolerated."""
+    errors = [error for error in _errors(action, payload) if error.validator != TOLERATED]
+    if not errors:
+        return
+    order = list(CODES)
+    worst = min(errors, key=lambda e: order.index(e.validator) if e.validator in CODES else len(order))
+    where = ".".join(str(part) for part in worst.absolute_path)
+    what = WORDS.get(worst.validator, f"violates {worst.validator}")
+    raise RpcError(CODES.get(worst.validator, OTHERWISE), f"{where[:100]}: {what}" if where else what)
+
+
+def _errors(action: str, payload: JsonObject) -> Iterable[Any]:
+    errors: Iterable[Any] = get_validator(CALL, action, "1.6").iter_errors(payload)
+    return errors
+
+
+def _accepted(outcome: Outcome) -> str:
+    return "Accepted" if outcome.result in {Result.ACCEPTED, Result.SCHEDULED} else "Rejected"
+
+
+def _transferred(outcome: Outcome) -> JsonObject:
+    status = _accepted(outcome)
+    if status == "Accepted" or not outcome.reason:
+        return {"status": status}
+    return {"status": status, "data": company_link.refusal(outcome.reason)}
+
+
+UNLOCK: Final = {
+    Result.ACCEPTED: "Unlocked",
+    Result.UNLOCKED: "Unlocked",
+    Result.NOT_SUPPORTED: "NotSupported",
+}
+
+
+def _remote_start(payload: JsonObject, _station: StationView) -> Decoded:
+    id_tag, connector = _text(payload, "idTag"), payload.get("connectorId")
+    if not id_tag.strip():
+        return Immediate({"status": "Rejected"})
+    return RemoteStart(IdToken(id_tag), None if connector is None else _connector(payload))
+
+
+def _remote_stop(payload: JsonObject, _station: StationView) -> Decoded:
+    transaction = payload["transactionId"]
+    return RemoteStop(transaction if isinstance(transaction, int) else str(transaction))
+
+
+def _change_configuration(payload: JsonObject, station: StationView) -> Decoded:
+    change = configuration.change(_text(payload, "key"), _text(payload, "value"), station)
+    return Immediate(configuration.changed(change)) if isinstance(change, Result) else change
+
+
+def _get_configuration(payload: JsonObject, _station: StationView) -> Decoded:
+    keys = payload.get("key")
+    return GetSettings(tuple(str(key) for key in keys) if isinstance(keys, list) else ())
+
+
+def _data_transfer(payload: JsonObject, _station: StationView) -> Decoded:
+    if _text(payload, "vendorId").lower() != company_link.VENDOR:
+        return Immediate({"status": "UnknownVendorId"})
+    try:
+        command = company_link.pushed(_text(payload, "messageId"), _text(payload, "data"))
+    except ValueError as error:
+        return Immediate({"status": "Rejected", "data": company_link.refusal(str(error))})
+    return Immediate({"status": "UnknownMessageId"}) if command is None else command
+
+
+def _reset(payload: JsonObject, _station: StationView) -> Decoded:
+    return Reset(ResetKind(_text(payload, "type")))
+
+
+def _clear_cache(_payload: JsonObject, _station: StationView) -> Decoded:
+    return ClearCache()
+
+
+def _unlock(payload: JsonObject, _station: StationView) -> Decoded:
+    return UnlockConnector(_connector(payload))
+
+
+def _change_availability(payload: JsonObject, _station: StationView) -> Decoded:
+    return ChangeAvailability(_connector(payload), operative=_text(payload, "type") == "Operative")
+
+
+#: Action -> what makes a command of its payload, which is valid by then.
+DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
+    "RemoteStartTransaction": _remote_start,
+    "RemoteStopTransaction": _remote_stop,
+    "ChangeConfiguration": _change_configuration,
+    "GetConfiguration": _get_configuration,
+    "DataTransfer": _data_transfer,
+    "Reset": _reset,
+    "ClearCache": _clear_cache,
+    "UnlockConnector": _unlock,
+    "ChangeAvailability": _change_availability,
+}
+
+
+def _text(payload: JsonObject, name: str) -> str:
+    return str(payload.get(name) or "")
+
+
+def _connector(payload: JsonObject) -> EvseId:
+    number = payload["connectorId"]
+    return EvseId(number if isinstance(number, int) else -1)

@@ -1,0 +1,1 @@
+"""Card readers: framings of the readers' bytes, and the shell that reads them."""

@@ -1,0 +1,104 @@
+"""The configuration in force: what the parts of the program take from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from agent.core.model import EvseId, MilliAmp
+from agent.core.policy import EvsePolicy, Policy
+from agent.core.tariff import Tariff
+from agent.runtime.config.prices import tariff_of
+from agent.runtime.config.schema import Keys
+from agent.runtime.config.sections import Cloud, Connector, Document, Log, Rfid, Station
+
+VOLT: Final = Decimal(230)
+HEADROOM: Final = Decimal("1.2")
+"""So much more than the installation's current lets through is still no impossible rise of the register."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """The whole configuration, checked.
+
+    path: the file; document: every key with the value in force; password: of the central system, from wherever it was
+    given; notes: what is accepted and has no effect, one line each; origins: place of a key -> where its value comes
+    from, only for keys that were given.
+    """
+
+    path: Path
+    document: Document
+    password: SecretStr | None = None
+    notes: tuple[str, ...] = ()
+    origins: Mapping[Keys, str] = field(default_factory=dict)
+
+    @property
+    def station(self) -> Station:
+        """Who the station is, and its state directory."""
+        return self.document.station
+
+    @property
+    def cloud(self) -> Cloud:
+        """The central system; its password is ``AgentConfig.password``."""
+        return self.document.cloud
+
+    @property
+    def rfid(self) -> Rfid:
+        """The card reader."""
+        return self.document.rfid
+
+    @property
+    def connectors(self) -> tuple[Connector, ...]:
+        """One or two; the first is EVSE 1."""
+        return self.document.connector
+
+    @property
+    def log(self) -> Log:
+        """Level and form of the log."""
+        return self.document.log
+
+    def tariff(self) -> Tariff | None:
+        """Return the default tariff as an OCPI tariff, None where the file has none."""
+        return None if self.document.tariff is None else tariff_of(self.document.tariff)
+
+    def policy(self) -> Policy:
+        """Return what the core's decisions depend on."""
+        return Policy(
+            evses=tuple(_evse(EvseId(number), connector) for number, connector in enumerate(self.connectors, 1)),
+            timezone=self.station.timezone,
+            tariff=self.tariff(),
+            company_code=self.cloud.company_code,
+            same_card_pause_s=self.rfid.same_card_pause,
+        )
+
+
+def _evse(number: EvseId, connector: Connector) -> EvsePolicy:
+    return EvsePolicy(
+        id=number,
+        max_current=_milliamp(connector.max_current),
+        phases=connector.phases,
+        max_power_w=connector.meter.max_power or _impossible(connector),
+        meter_grace_s=connector.meter.meter_grace,
+        poll_s=connector.meter.poll_interval,
+        watchdog_s=connector.evse.watchdog,
+        failsafe=_milliamp(connector.evse.failsafe_current),
+        controlled=connector.evse.controller != "none",
+    )
+
+
+def _milliamp(amps: Decimal) -> MilliAmp:
+    return MilliAmp(int(amps * 1000))
+
+
+def _impossible(connector: Connector) -> int:
+    return int((HEADROOM * power_of(connector)).to_integral_value(ROUND_HALF_UP))
+
+
+def power_of(connector: Connector) -> Decimal:
+    """Return the power (W) that the installation lets through."""
+    return connector.max_current * connector.phases * VOLT

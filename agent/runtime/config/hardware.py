@@ -1,0 +1,87 @@
+"""Which meters, controllers and readers there are, and which of them this release can drive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import agent.evse
+import agent.meter
+from agent.fieldbus.definition import Definition, available, find
+from agent.rfid.frames import FRAMINGS
+from agent.runtime.config.values import is_definition
+
+METERS: Final = frozenset({
+    "abb_b21", "abb_b23", "bauer_bsm_ws36a", "cg_em112", "cg_em24_e1", "cg_em24_rs485", "cg_em340", "cg_em540",
+    "cg_em580", "dzg_dvh4013", "eastron_sdm120", "eastron_sdm220", "eastron_sdm230", "eastron_sdm54",
+    "eastron_sdm630_v2", "eastron_sdm72dm", "eastron_sdm72dm_v2", "finder_7m24", "finder_7m38", "inepro_pro1",
+    "inepro_pro380", "iskra_wm3m4c", "janitza_b23", "kostal_ksem", "orno_we514", "orno_we516", "phoenix_eem_em3xx",
+    "schneider_iem3150", "schneider_iem3155", "shelly_pro_3em", "siemens_7kt_pac1600", "siemens_pac2200", "sunspec_201",
+    "sunspec_203", "sunspec_213",
+})  # fmt: skip
+#: Controllers that are reached over Modbus, with the keys of a line.
+MODBUS_CONTROLLERS: Final = frozenset({
+    "abl_emh1", "bender_cc", "charx", "daheimladen", "evse_din", "heidelberg", "keba_p30_tcp", "mennekes_compact",
+    "phoenix_ev_cc", "v2c_modbus", "vestel_evc04", "webasto_next",
+})  # fmt: skip
+SERIAL_CONTROLLERS: Final = frozenset({"rapi"})
+NETWORK_CONTROLLERS: Final = frozenset({"keba_udp", "switch", "v2c_http"})
+WITHOUT_LINE: Final = frozenset({"gpio_contactor", "none"})
+CONTROLLERS: Final = MODBUS_CONTROLLERS | SERIAL_CONTROLLERS | NETWORK_CONTROLLERS | WITHOUT_LINE
+READERS: Final = frozenset({
+    "ascii_line", "evdev", "gwiot_7941e", "id12la", "mfrc522_uart", "none", "pcsc", "pn532_hsu", "rdm6300",
+    "twn4_simple",
+})  # fmt: skip
+#: Readers that are not found by the path of a device.
+WITHOUT_DEVICE: Final = frozenset({"none", "pcsc"})
+
+
+ALWAYS: Final = frozenset({"watchdog", "on_exit"})
+"""Options of every controller: the agent itself does what they say."""
+TOUCH: Final = frozenset({"release_gap_ms", "min_repeat_ms"})
+"""Options of every reader."""
+FOLDER: Final = "definitions"
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What this release can drive.
+
+    meters, controllers: folders of definition files, one per id. readers: ids, with the keys of ``[rfid]`` that are
+    theirs; others: controllers that have no definition.
+    """
+
+    meters: Path
+    controllers: Path
+    readers: Mapping[str, frozenset[str]]
+    others: frozenset[str] = frozenset()
+
+    @property
+    def driven(self) -> tuple[str, ...]:
+        """The controllers, sorted."""
+        return tuple(sorted({*available(self.controllers), *self.others}))
+
+    def meter(self, model: str) -> Definition | None:
+        """Return the definition of a meter, None for an id that has none. Raises: ConfigError for a file at fault."""
+        known = is_definition(model) or model in available(self.meters)
+        return find(self.meters, model) if known else None
+
+    def controller(self, name: str) -> Definition | None:
+        """Return the definition of a controller, None for an id that has none."""
+        return find(self.controllers, name) if name in available(self.controllers) else None
+
+    def options(self, controller: str) -> frozenset[str]:
+        """Return the keys of ``[connector.evse]`` that a controller heeds, beside those of its line."""
+        definition = self.controller(controller)
+        if definition is None:
+            return ALWAYS
+        failsafe = definition.control is not None and definition.control.failsafe is not None
+        return ALWAYS | definition.options.keys() | ({"failsafe_current"} if failsafe else set())
+
+
+def installed() -> Hardware:
+    """Return what is installed with this program."""
+    meters, controllers = (Path(*package.__path__) / FOLDER for package in (agent.meter, agent.evse))
+    return Hardware(meters, controllers, {**dict.fromkeys(FRAMINGS, TOUCH), "none": frozenset()})

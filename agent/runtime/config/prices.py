@@ -1,0 +1,117 @@
+"""The shorthand of the default tariff: its rules, and the OCPI tariff that it stands for (contract, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import time
+from decimal import Decimal
+from typing import Final
+
+from agent.core.calendar import WEEKDAYS
+from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
+from agent.runtime.config.schema import Problem
+from agent.runtime.config.sections import Prices, Slot, TariffKeys
+from agent.runtime.config.values import DAYS
+
+DAY_MIN: Final = 24 * 60
+WEEK_MIN: Final = 7 * DAY_MIN
+PRICES: Final = ("energy", "time", "fixed", "parking", "reservation")
+
+
+def tariff_of(keys: TariffKeys) -> Tariff:
+    """Return the OCPI tariff: the slots as restricted elements, and the tariff's own prices behind them."""
+    elements = [Element(_components(slot, keys.vat_percentage), _restrictions(slot)) for slot in keys.slot]
+    elements.append(Element(_components(keys, keys.vat_percentage)))
+    return Tariff(keys.currency, tuple(element for element in elements if element.components))
+
+
+def tariff_problems(keys: TariffKeys) -> Iterator[Problem]:
+    """Yield what is wrong with the prices and the hours they hold."""
+    for number, slot in enumerate(keys.slot):
+        if not _given(slot):
+            yield Problem(("tariff", "slot", number), f"has no price; add one of {', '.join(PRICES)}")
+        if slot.start == slot.end != "00:00":
+            words = f'"{slot.end}" is also the start; leave both out for the whole day'
+            yield Problem(("tariff", "slot", number, "end"), words)
+    if not keys.slot and not _given(keys):
+        yield Problem(("tariff", "energy"), "missing; add energy = 0.29 (per kWh excl. VAT), or a [[tariff.slot]]")
+    yield from _overlaps(keys.slot)
+    yield from _gap(keys)
+
+
+def _given(prices: Prices) -> bool:
+    return any(getattr(prices, name) is not None for name in PRICES)
+
+
+def _components(prices: Prices, vat: Decimal | None) -> tuple[PriceComponent, ...]:
+    """Return the components that this release charges for; reservations are not among them."""
+    amounts = {
+        Dimension.ENERGY: prices.energy,
+        Dimension.TIME: prices.time,
+        Dimension.FLAT: prices.fixed,
+        Dimension.PARKING_TIME: prices.parking,
+    }
+    return tuple(PriceComponent(kind, amount, vat) for kind, amount in amounts.items() if amount is not None)
+
+
+def _restrictions(slot: Slot) -> Restrictions:
+    days = () if set(slot.days) == set(DAYS) else tuple(WEEKDAYS[DAYS.index(day)] for day in slot.days)
+    if _minutes(slot.start) == _minutes(slot.end) % DAY_MIN:
+        return Restrictions(days=days)
+    return Restrictions(_clock(slot.start), _clock(slot.end), days)
+
+
+def _clock(text: str) -> time:
+    return time(*divmod(_minutes(text) % DAY_MIN, 60))
+
+
+def _minutes(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _spans(slot: Slot) -> Iterator[tuple[int, int]]:
+    """Yield the parts of the week that a slot covers, in minutes since Monday 0:00; the last night ends next Monday."""
+    start, end = _minutes(slot.start), _minutes(slot.end)
+    length = (end - start) % DAY_MIN or DAY_MIN
+    for day in slot.days:
+        begin = DAYS.index(day) * DAY_MIN + start
+        yield begin, min(begin + length, WEEK_MIN)
+        if begin + length > WEEK_MIN:
+            yield 0, begin + length - WEEK_MIN
+
+
+def _overlaps(slots: tuple[Slot, ...]) -> Iterator[Problem]:
+    """Yield each slot that takes hours of an earlier one, with the first such time."""
+    spans = sorted((begin, end, number) for number, slot in enumerate(slots) for begin, end in _spans(slot))
+    told: set[tuple[int, int]] = set()
+    reach, holder = 0, -1
+    for begin, end, number in spans:
+        pair = (min(number, holder), max(number, holder))
+        if begin < reach and pair not in told:
+            told.add(pair)
+            words = f"overlaps tariff.slot[{pair[0] + 1}] from {_moment(begin)} on; each hour has one price"
+            yield Problem(("tariff", "slot", pair[1]), words)
+        if end > reach:
+            reach, holder = end, number
+
+
+def _gap(keys: TariffKeys) -> Iterator[Problem]:
+    """Yield the first hours that have no price of energy although others have."""
+    spans = sorted(span for slot in keys.slot if slot.energy is not None for span in _spans(slot))
+    if not spans or keys.energy is not None:
+        return
+    reach = 0
+    for begin, end in [*spans, (WEEK_MIN, WEEK_MIN)]:
+        if begin > reach:
+            words = f"missing; no slot covers {_moment(reach)} to {_moment(begin)}: add energy, or another slot"
+            yield Problem(("tariff", "energy"), words)
+            return
+        reach = max(reach, end)
+
+
+def _moment(minutes: int) -> str:
+    day, minute = divmod(minutes, DAY_MIN)
+    if day == len(DAYS):
+        return "sun 24:00"
+    return f"{DAYS[day]} {minute // 60:02}:{minute % 60:02}"

@@ -1,0 +1,137 @@
+"""Rules that need more than one key: security profiles, names that stand twice, statement, deliveries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.runtime.config.hardware import Hardware
+from agent.runtime.config.prices import tariff_problems
+from agent.runtime.config.schema import Keys, Problem
+from agent.runtime.config.sections import Cloud, Connector, Delivery, Document, Statement
+from agent.runtime.config.wires import device_problems
+
+MOST_CONNECTORS: Final = 2
+BASIC: Final = frozenset({1, 2})
+TLS: Final = frozenset({2, 3})
+CERTIFICATE: Final = 3
+OFFERED: Final = frozenset({"ocpp1.6"})
+"""The subprotocols that this release speaks."""
+#: What each type of delivery cannot do without, and how it is written.
+NEEDED: Final = {
+    "folder": {"path": '"/srv/statements"'},
+    "https": {"url": '"https://payroll.example/in"'},
+    "mail": {"host": '"mail.example"', "to": '["fleet@acme.example"]'},
+}
+
+
+def problems_of(document: Document, hardware: Hardware, *, secrets: bool) -> Iterator[Problem]:
+    """Yield what is wrong although each key by itself is right; secrets: a password that is missing is wrong too."""
+    yield from _cloud(("cloud",), document.cloud, secrets=secrets)
+    for number, other in enumerate(document.report_to):
+        yield from _cloud(("report_to", number), other, secrets=secrets)
+    yield from _named_twice("report_to", [other.name for other in document.report_to])
+    yield from _connectors(document.connector)
+    yield from device_problems(document, hardware)
+    if document.tariff is not None:
+        yield from tariff_problems(document.tariff)
+    if document.statement is not None:
+        yield from _statement(document.statement)
+    for number, delivery in enumerate(document.delivery):
+        yield from _delivery(("delivery", number), delivery)
+    yield from _named_twice("delivery", [delivery.name for delivery in document.delivery])
+
+
+def secret_in(path: Path) -> str:
+    """Return the secret in a file, white space around it left out. Raises: ValueError; its words follow the path."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("is not UTF-8 text; write the secret alone into it") from error
+    if not secret:
+        raise ValueError("is empty; write the secret into it")
+    return secret
+
+
+def _cloud(keys: Keys, cloud: Cloud, *, secrets: bool) -> Iterator[Problem]:
+    profile = cloud.security_profile
+    if cloud.password is not None and cloud.password_file is not None:
+        yield Problem((*keys, "password_file"), "stands beside password; keep one of the two")
+    if cloud.password_file is not None:
+        yield from _secret((*keys, "password_file"), cloud.password_file)
+    if secrets and profile in BASIC and cloud.password is None and cloud.password_file is None:
+        words = f"missing; security profile {profile} needs password, password_file or the credential cloud.password"
+        yield Problem((*keys, "password"), f"{words} (which only the service sees)")
+    yield from _scheme((*keys, "security_profile"), profile, secure=cloud.url.startswith("wss://"))
+    for name in ("client_cert_file", "client_key_file"):
+        given = getattr(cloud, name) is not None
+        beside = cloud.client_cert_file is not None or cloud.client_key_file is not None
+        if not given and (profile == CERTIFICATE or beside):
+            yield Problem((*keys, name), f"missing; a client certificate needs it: add {name}, the path of a PEM file")
+    if not OFFERED.intersection(cloud.protocols):
+        yield Problem((*keys, "protocols"), f'"{cloud.protocols[0]}" is not part of this release; add "ocpp1.6"')
+
+
+def _secret(keys: Keys, path: Path) -> Iterator[Problem]:
+    try:
+        secret_in(path)
+    except ValueError as error:
+        yield Problem(keys, f'"{path}" {error}')
+
+
+def _scheme(keys: Keys, profile: int, *, secure: bool) -> Iterator[Problem]:
+    if profile in TLS and not secure:
+        yield Problem(keys, f"{profile} needs a url that begins with wss://; change url, or use 0 or 1")
+    if profile == 1 and secure:
+        yield Problem(keys, "1 is without TLS but url begins with wss://; use 2 for wss:// with a password")
+
+
+def _named_twice(section: str, names: Sequence[str]) -> Iterator[Problem]:
+    for number, name in enumerate(names):
+        if name.casefold() in {earlier.casefold() for earlier in names[:number]}:
+            yield Problem((section, number, "name"), f'"{name}" stands twice; give each {section} a name of its own')
+
+
+def _connectors(connectors: Sequence[Connector]) -> Iterator[Problem]:
+    if not 1 <= len(connectors) <= MOST_CONNECTORS:
+        yield Problem(
+            ("connector",), f"{len(connectors)} connectors are not allowed; write [[connector]] once or twice"
+        )
+    seen = Counter[str]()
+    for number, connector in enumerate(connectors):
+        keys: Keys = ("connector", number)
+        identity = (connector.evse_id or "").upper()
+        if identity and seen[identity]:
+            yield Problem((*keys, "evse_id"), f'"{connector.evse_id}" stands twice; each connector has its own')
+        seen[identity] += 1
+        if connector.evse.failsafe_current > connector.max_current:
+            words = f"{connector.evse.failsafe_current} is more than max_current ({connector.max_current} A); use less"
+            yield Problem((*keys, "evse", "failsafe_current"), words)
+
+
+def _statement(statement: Statement) -> Iterator[Problem]:
+    if statement.basis == "hourly" and statement.hourly_prices is None:
+        yield Problem(
+            ("statement", "hourly_prices"), 'missing; basis "hourly" needs it: add hourly_prices = "prices.csv"'
+        )
+    if statement.basis == "flat" and statement.flat_price is None:
+        yield Problem(("statement", "flat_price"), 'missing; basis "flat" needs it: add flat_price = 0.34 (per kWh)')
+
+
+def _delivery(keys: Keys, delivery: Delivery) -> Iterator[Problem]:
+    for name, example in NEEDED[delivery.type].items():
+        if getattr(delivery, name) is None:
+            yield Problem((*keys, name), f'missing; type "{delivery.type}" needs it: add {name} = {example}')
+    if delivery.type == "folder" and delivery.path is not None and not delivery.path.is_dir():
+        yield Problem((*keys, "path"), f'"{delivery.path}" is no directory; create it, or name another')
+    for name in ("token_file", "password_file"):
+        if (path := getattr(delivery, name)) is not None:
+            yield from _secret((*keys, name), path)
+    if delivery.password_file is not None and delivery.user is None:
+        yield Problem(
+            (*keys, "user"), "missing; password_file belongs to a user: add user, the name at the mail server"
+        )

@@ -1,0 +1,404 @@
+"""The composition root: configuration -> adapters -> one TaskGroup. Nothing is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from agent import __version__
+from agent.buffer.database import Database, open_database
+from agent.buffer.journal import PreviousRun, SqliteJournal
+from agent.buffer.outbox_store import OutboxStore
+from agent.core.company import Company
+from agent.core.effects import Restart, Stop
+from agent.core.errors import AgentError, JournalError, ReaderLost
+from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
+from agent.core.instant import Instant
+from agent.core.model import EvseId, MilliAmp, StopReason
+from agent.core.recovery import recover
+from agent.core.settings import Overrides, Settings
+from agent.core.state import Availability, Durable, IdSource, Tokens, restored
+from agent.evse.modbus_evse import EvseOptions, EvseSettings, ModbusEvse, open_evse
+from agent.fieldbus.bus import Wires
+from agent.meter.modbus_meter import MeterSettings, ModbusMeter, open_meter
+from agent.ocpp.dialect import Identity, StationView
+from agent.ocpp.link import Endpoint
+from agent.ocpp.negotiate import offered
+from agent.ocpp.security import Credentials
+from agent.ocpp.service import OcppService, ServiceConfig
+from agent.rfid.reader import ReaderSettings, SerialReader, open_reader
+from agent.runtime.clock import SystemClock, boot_id
+from agent.runtime.commander import Commander
+from agent.runtime.config import AgentConfig
+from agent.runtime.control import ControlServer, ControlUnavailable, acquire
+from agent.runtime.loop import Loop
+from agent.runtime.notify import Notifier, watchdog_interval
+from agent.runtime.perform import Performer
+from agent.runtime.polling import EVSE_INTERVAL_S, Poll, ask_evse, ask_meter
+from agent.runtime.status import (
+    ClockView,
+    CloudState,
+    CloudView,
+    Installed,
+    ReaderView,
+    ServiceViews,
+    status_document,
+)
+from agent.runtime.supervise import supervise
+
+log = structlog.get_logger(__name__)
+
+Work: TypeAlias = Coroutine[None, None, None]
+
+CLOUD: Final = "cloud"
+DRAIN_S: Final = 5.0
+"""So long a reset waits for what is queued to be delivered, where the central system is there to take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """The devices of one EVSE, and what polls and commands them."""
+
+    meter: ModbusMeter
+    meter_poll: Poll
+    evse: ModbusEvse | None
+    evse_poll: Poll | None
+    commander: Commander | None
+
+
+class Daemon:
+    """Everything that one run of the process is made of."""
+
+    def __init__(self, config: AgentConfig, clock: SystemClock, database: Database, journal: SqliteJournal) -> None:
+        """Keep the foundations; ``assemble`` builds on them."""
+        self.config = config
+        self.clock = clock
+        self.database = database
+        self.journal = journal
+        self.began = clock.mono()
+        self.version = version()
+        self.ended: asyncio.Future[Restart | Stop] = asyncio.get_running_loop().create_future()
+        self.reader_error: str | None = None
+        self.anchoring = asyncio.Event()
+
+    async def assemble(self, cause: StopReason) -> None:
+        """Load the state, build the adapters, and take up what was found open."""
+        config, policy = self.config, self.config.policy()
+        slices = await self.journal.load() or new_ledger()
+        state = restored(slices, tuple(e.id for e in policy.evses))
+        self.wires = Wires(self.clock)
+        self.halls = {EvseId(n): self._hall(EvseId(n)) for n in range(1, len(config.connectors) + 1)}
+        self.performer = Performer(
+            commanders={i: h.commander for i, h in self.halls.items() if h.commander is not None},
+            meters={i: h.meter_poll for i, h in self.halls.items()},
+            stop=self._stop,
+        )
+        self.loop = Loop(
+            state,
+            policy,
+            clock=self.clock,
+            journal=self.journal,
+            safety=self.performer.safety,
+            perform=self.performer.perform,
+            committed=self.performer.committed,
+        )
+        self.clock.on_step(lambda: self.loop.post(ClockStepped()))
+        self.reader = self._reader()
+        self.outbox = OutboxStore(self.database, CLOUD)
+        self.service = self._service()
+        self.control = ControlServer(config.station.state_dir, self.loop.post, self.status)
+        self.performer.destinations.update({CLOUD: self.service, "control": self.control})
+        await self.loop.apply(recover(state, self.clock.now(), policy, cause))
+
+    async def serve(self, notifier: Notifier) -> Restart | Stop:
+        """Run until told to end; then everything is cancelled, and the ledger is whole."""
+        running = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            running.add_signal_handler(number, self.loop.post, ShutdownRequested())
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(work) for work in self._services(notifier)]
+                end = await self.ended
+                await self._before_the_end(end)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                running.remove_signal_handler(number)
+        return end
+
+    def status(self) -> dict[str, object]:
+        """Return the ``status --json`` document of this moment."""
+        cloud, clock = self.service.status(), self.clock.view()
+        views = ServiceViews(
+            station_id=self.config.station.id,
+            version=self.version,
+            uptime_s=self.clock.mono() - self.began,
+            cloud=CloudView(
+                CloudState(cloud.state), cloud.protocol, cloud.registration, cloud.queued, cloud.last_error
+            ),
+            clock=ClockView(clock.synchronised, clock.source),
+            rfid=ReaderView(self.reader is None or self.reader.ok, self.reader_error),
+            installed={i: installed(h) for i, h in self.halls.items()},
+            ledger_error=self.loop.journal_error,
+        )
+        return status_document(self.loop.state, views)
+
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self.loop.state.overrides.over(self.config.policy().settings)
+
+    def _services(self, notifier: Notifier) -> list[Work]:
+        services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier), self._anchor()]
+        for hall in self.halls.values():
+            services.append(hall.meter_poll.run())
+            services += [hall.evse_poll.run()] if hall.evse_poll else []
+            services += [hall.commander.run()] if hall.commander else []
+        if self.reader is not None:
+            services.append(self._supervised("card reader", self._read_cards, (ReaderLost,), self._reader_failed))
+        interval = watchdog_interval(os.environ)
+        if interval is not None:
+            services.append(self._feed_watchdog(notifier, interval))
+        return services
+
+    async def _control(self, notifier: Notifier) -> None:
+        """Serve the control socket; readiness means configuration, ledger and this socket (contract, section 3)."""
+
+        async def serve() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._ready(notifier))
+                await self.control.run()
+
+        await self._supervised("control socket", serve, (ControlUnavailable,), lambda e: log.warning(str(e)))
+
+    async def _ready(self, notifier: Notifier) -> None:
+        await self.control.listening.wait()
+        notifier.ready()
+        log.info("ready", station=self.config.station.id, version=self.version)
+
+    def _supervised(
+        self,
+        name: str,
+        run: Callable[[], Awaitable[None]],
+        failures: tuple[type[Exception], ...],
+        failed: Callable[[Exception], None],
+    ) -> Work:
+        return supervise(name, run, clock=self.clock, failures=failures, failed=failed, chance=random.random)
+
+    async def _read_cards(self) -> None:
+        reader = self.reader
+        if reader is None:
+            return
+        async for id_token in reader.cards():
+            if self.reader_error is not None:
+                self.reader_error = None
+            self.loop.post(CardPresented(id_token))
+
+    def _reader_failed(self, error: Exception) -> None:
+        if self.reader_error != str(error):
+            log.warning("card reader lost", cause=str(error))
+        self.reader_error = str(error)
+        self.loop.post(ReaderChanged(str(error)))
+
+    async def _feed_watchdog(self, notifier: Notifier, interval_s: float) -> None:
+        """Feed the watchdog with completed steps only: a loop that hangs is ended and started again."""
+        fed = -1
+        while True:
+            if self.loop.steps != fed:
+                fed = self.loop.steps
+                notifier.watchdog()
+            await self.clock.sleep_until(self.clock.mono() + interval_s)
+
+    def _stop(self, effect: Restart | Stop) -> None:
+        if not self.ended.done():
+            self.ended.set_result(effect)
+
+    async def _before_the_end(self, end: Restart | Stop) -> None:
+        """Let a reset's messages leave where they can, and do with the controllers what was chosen for the exit."""
+        if isinstance(end, Restart) and self.service.status().state.value == CloudState.CONNECTED:
+            until = self.clock.mono() + DRAIN_S
+            while self.clock.mono() < until and await self.outbox.count():
+                await self.clock.sleep_until(self.clock.mono() + 0.05)
+        for number, connector in enumerate(self.config.connectors, 1):
+            evse = self.halls[EvseId(number)].evse
+            choice = connector.evse.on_exit
+            if evse is None or choice in {None, "keep"} or isinstance(end, Restart):
+                continue
+            limit = 0 if choice == "pause" else int(connector.evse.failsafe_current * 1000)
+            try:
+                await evse.set_limit(MilliAmp(limit))
+            except AgentError as error:
+                log.warning("the controller did not take its exit limit", connector=number, cause=str(error))
+
+    def _hall(self, number: EvseId) -> Hall:
+        connector = self.config.connectors[number - 1]
+        meter = open_meter(
+            MeterSettings(connector.meter.model, connector.meter.line, connector.meter.address), self.wires, self.clock
+        )
+        meter_poll = self._poll(ask_meter(number, meter), connector.meter.poll_interval)
+        if connector.evse.controller == "none":
+            return Hall(meter, meter_poll, None, None, None)
+        options = EvseOptions(
+            precise=bool(connector.evse.precise), failsafe=MilliAmp(int(connector.evse.failsafe_current * 1000))
+        )
+        settings = EvseSettings(connector.evse.controller, connector.evse.line, connector.evse.address, options)
+        evse = open_evse(settings, self.wires, self.clock)
+        commander = Commander(number, evse, self._post)
+        return Hall(meter, meter_poll, evse, self._poll(ask_evse(number, evse), EVSE_INTERVAL_S), commander)
+
+    def _poll(self, ask: Callable[[], Awaitable[Event]], interval_s: float) -> Poll:
+        return Poll(ask, interval_s=interval_s, clock=self.clock, post=self._post)
+
+    def _post(self, event: Event) -> None:
+        """Take an event of a device; the loop is built after the devices."""
+        self.loop.post(event)
+
+    def _reader(self) -> SerialReader | None:
+        rfid = self.config.rfid
+        if rfid.reader == "none" or rfid.device is None:
+            return None
+        settings = ReaderSettings(rfid.reader, str(rfid.device), rfid.baudrate)
+        if rfid.release_gap_ms is not None:
+            settings = replace(settings, release_gap_s=rfid.release_gap_ms / 1000)
+        if rfid.min_repeat_ms is not None:
+            settings = replace(settings, min_repeat_s=rfid.min_repeat_ms / 1000)
+        return open_reader(settings, self.clock)
+
+    def _service(self) -> OcppService:
+        cloud = self.config.cloud
+        password = self.config.password
+        credentials = Credentials(
+            password=None if password is None else password.get_secret_value().encode(), ca_file=cloud.ca_file
+        )
+        endpoint = Endpoint(
+            url=cloud.url,
+            station_id=self.config.station.id,
+            protocols=offered(cloud.protocols),
+            credentials=credentials,
+            user_agent=f"wallbox-agent/{self.version}",
+        )
+        return OcppService(
+            ServiceConfig(
+                name=CLOUD,
+                endpoint=endpoint,
+                identity=self._identity,
+                evse_ids=tuple(c.evse_id for c in self.config.connectors if c.evse_id is not None),
+                serials=lambda: tuple(h.meter.serial for h in self.halls.values() if h.meter.serial is not None),
+            ),
+            clock=self.clock,
+            outbox=self.outbox,
+            time_sink=self,
+            post=self.loop.post,
+            view=self._view,
+            chance=random.random,
+        )
+
+    def told(self, source: str, wall: datetime, received: Instant) -> None:
+        """Take a time that the central system told (port TimeSink); stamps made before it are corrected from it."""
+        self.clock.told(source, wall, received)
+        self.anchoring.set()
+
+    async def _anchor(self) -> None:
+        """Keep, as soon as the time is known, what corrects the stamps of this start of the machine."""
+        while True:
+            await self.anchoring.wait()
+            self.anchoring.clear()
+            try:
+                await self.journal.anchor(self.clock.now())
+            except JournalError as error:
+                log.warning("the time cannot be kept in the ledger", cause=str(error))
+
+    def _identity(self) -> Identity:
+        station, first = self.config.station, self.halls[EvseId(1)].meter
+        return Identity(
+            vendor=station.vendor,
+            model=station.model,
+            firmware=self.version,
+            serial_number=station.serial_number,
+            meter_type=first.model,
+            meter_serial=first.serial,
+        )
+
+    def _view(self) -> StationView:
+        state = self.loop.state
+        return StationView(len(self.config.connectors), self.settings(), state.company)
+
+
+def installed(hall: Hall) -> Installed:
+    """Return what ``status`` shows of an EVSE beside its state."""
+    doubt = hall.meter.doubt
+    return Installed(
+        meter_model=hall.meter.model,
+        serial=hall.meter.serial,
+        controlled=hall.evse is not None,
+        warnings=() if doubt is None else (doubt,),
+    )
+
+
+def new_ledger() -> Durable:
+    """Return the durable state of a station that has never run; its ids come from a seed of its own."""
+    return Durable(
+        sessions={},
+        availability={},
+        tokens=Tokens(),
+        overrides=Overrides(),
+        company=Company(),
+        ids=IdSource(seed=secrets.token_hex(16)),
+        station=Availability(),
+    )
+
+
+def cause_of(previous: PreviousRun | None, boot: int) -> StopReason:
+    """Return why the last run ended: the process alone, or the machine without being stopped in order."""
+    if previous is None or previous.boot == boot or previous.ended is not None:
+        return StopReason.REBOOT
+    return StopReason.POWER_LOSS
+
+
+def version() -> str:
+    """Return the installed version of the agent."""
+    return __version__
+
+
+async def run(config: AgentConfig, path: Path) -> int:
+    """Run the daemon until it is told to end; return the exit status.
+
+    path: of the configuration, for the log. A reset starts the program anew in the same process. Raises: AgentError
+    where it cannot begin at all.
+    """
+    for note in config.notes:
+        log.warning(note)
+    log.info("starting", config=str(path), version=version())
+    with acquire(config.station.state_dir):
+        end = await _run(config)
+    if isinstance(end, Restart):
+        log.info("starting again", hard=end.hard)
+        os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])  # noqa: S606  # no shell is wanted
+    return 0
+
+
+async def _run(config: AgentConfig) -> Restart | Stop:
+    notifier = Notifier.from_environ(os.environ)
+    async with open_database(config.station.state_dir) as database:
+        journal = SqliteJournal(database, (CLOUD,))
+        boot = await journal.boot_number(boot_id())
+        clock = SystemClock(boot)
+        previous = await journal.begin_run(boot_id(), version(), clock.now())
+        daemon = Daemon(config, clock, database, journal)
+        await daemon.assemble(cause_of(previous, boot))
+        async with daemon.wires.open():
+            end = await daemon.serve(notifier)
+        notifier.stopping()
+        await journal.end_run(clock.now())
+    return end

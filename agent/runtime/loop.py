@@ -1,0 +1,168 @@
+"""The loop: the single owner of the state. Events in, one step each, applied in the order safety, commit, effects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from agent.core.commands import Outcome, Result
+from agent.core.deadlines import next_deadline
+from agent.core.effects import Answer, Effect, SafetyEffect
+from agent.core.errors import JournalError
+from agent.core.events import (
+    AuthorizationAnswered,
+    Event,
+    EvseRead,
+    LinkAnswered,
+    MeterRead,
+    StartAnswered,
+    Ticked,
+    TokenTold,
+)
+from agent.core.policy import Policy
+from agent.core.state import StationState, durable, same_slices
+from agent.core.station import step
+from agent.core.turn import Step
+from agent.ports import Clock, Journal
+
+log = structlog.get_logger(__name__)
+
+INBOX_LIMIT: Final = 1000
+"""Above this, polls that a newer one replaces are dropped; cards, answers and commands never are."""
+JOURNAL_RETRY_S: Final = 5.0
+"""What could not be committed is tried again so long after."""
+
+
+class Loop:
+    """Applies events to the state, one at a time, in order of arrival."""
+
+    def __init__(
+        self,
+        state: StationState,
+        policy: Policy,
+        *,
+        clock: Clock,
+        journal: Journal,
+        safety: Callable[[SafetyEffect], None],
+        perform: Callable[[Effect], None],
+        committed: Callable[[], None],
+    ) -> None:
+        """Own the state from here on.
+
+        safety and perform carry out effects, committed hears of new facts; none of them waits.
+        """
+        self._state = state
+        self._policy = policy
+        self._clock = clock
+        self._journal = journal
+        self._safety = safety
+        self._perform = perform
+        self._heard = committed
+        self._inbox: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._deferred: list[Event] = []
+        self._retry_at = 0.0
+        self.journal_error: str | None = None
+        self.steps = 0
+
+    @property
+    def state(self) -> StationState:
+        """The state after the last step that was committed."""
+        return self._state
+
+    def post(self, event: Event) -> None:
+        """Take an event; never waits. When too many wait, polls are dropped: the next one tells the same, newer."""
+        if len(self._inbox) >= INBOX_LIMIT and isinstance(event, MeterRead | EvseRead | Ticked):
+            return
+        self._inbox.append(event)
+        self._arrived.set()
+
+    async def apply(self, first: Step) -> None:
+        """Apply a step that did not come from an event (recovery)."""
+        await self._apply(first)
+
+    async def run(self) -> None:
+        """Apply events for ever; returns only by cancellation."""
+        while True:
+            await self._wait()
+            await self.drain()
+            if self._due():
+                await self._take(Ticked())
+
+    async def drain(self) -> None:
+        """Apply what has arrived, and return."""
+        while self._inbox:
+            await self._take(self._inbox.popleft())
+
+    async def _wait(self) -> None:
+        """Return when an event or a deadline has come."""
+        if self._inbox:
+            return
+        self._arrived.clear()
+        deadline = next_deadline(self._state, self._policy)
+        if deadline is None:
+            await self._arrived.wait()
+            return
+        try:
+            async with asyncio.timeout(max(deadline - self._clock.now().mono, 0.0)):
+                await self._arrived.wait()
+        except TimeoutError:
+            return
+
+    def _due(self) -> bool:
+        deadline = next_deadline(self._state, self._policy)
+        return deadline is not None and deadline <= self._clock.now().mono
+
+    async def _take(self, event: Event) -> None:
+        at = self._clock.now()
+        if self._deferred and at.mono >= self._retry_at:
+            self._inbox.extend(self._deferred)
+            self._deferred.clear()
+        if not await self._apply(step(self._state, event, at, self._policy)):
+            self._retry_at = at.mono + JOURNAL_RETRY_S
+            if isinstance(event, StartAnswered | LinkAnswered | TokenTold | AuthorizationAnswered):
+                self._deferred.append(event)
+
+    async def _apply(self, result: Step) -> bool:
+        """Apply a step: safety never waits for the disk; nothing visible happens before the commit.
+
+        Returns False where the commit failed: the step has not happened, and who waits for an answer is refused.
+        """
+        for cut in result.safety:
+            self._safety(cut)
+        if not await self._committed(result):
+            self._refuse(result)
+            return False
+        self._state = result.state
+        for effect in result.effects:
+            self._perform(effect)
+        if result.facts:
+            self._heard()
+        self.steps += 1
+        return True
+
+    async def _committed(self, result: Step) -> bool:
+        slices = durable(result.state)
+        if not result.facts and same_slices(slices, durable(self._state)):
+            return True
+        try:
+            await self._journal.commit(slices, result.facts, self._clock.now())
+        except JournalError as error:
+            if self.journal_error is None:
+                log.warning("the ledger cannot be written: nothing new starts until it can", cause=str(error))
+            self.journal_error = str(error)
+            return False
+        if self.journal_error is not None:
+            log.info("the ledger can be written again")
+            self.journal_error = None
+        return True
+
+    def _refuse(self, result: Step) -> None:
+        for effect in result.effects:
+            if isinstance(effect, Answer):
+                reason = f"the ledger cannot be written: {self.journal_error}"
+                self._perform(Answer(effect.call, Outcome(effect.outcome.command, Result.REJECTED, reason)))

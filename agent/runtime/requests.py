@@ -1,0 +1,194 @@
+"""What the control socket may be asked: a request's members checked, and the command of the core that they come to.
+
+The command line uses the same checks, so that a wrong argument is told without a daemon. Errors are ValueError with
+words for the person who typed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Final, NoReturn, TypeAlias
+
+from agent.core.commands import (
+    BlockCard,
+    ChangeSetting,
+    Command,
+    LinkCompany,
+    PutCard,
+    RemoteStart,
+    RemoveCard,
+    ResetSetting,
+    StopSession,
+    UnblockCard,
+    UnlinkCompany,
+)
+from agent.core.model import EvseId, IdToken, Profile
+from agent.core.settings import Settings, SettingValue
+
+Request: TypeAlias = Mapping[str, object]
+SettingParser: TypeAlias = Callable[[str, str | None], ChangeSetting | ResetSetting]
+"""Turns a key and a new value in text (None: back to the file's) into a command. Raises: ValueError."""
+
+SOCKET: Final = "control.sock"
+"""Name of the control socket in the state directory."""
+ID_TOKEN_LENGTH: Final = 20
+"""OCPP 1.6 ed. 2, section 7.28 (IdToken is a CiString20Type)."""
+TEXT_LENGTH: Final = 100
+"""Names, numbers and reasons; enough for a line on a screen."""
+VALUE_LENGTH: Final = 500
+"""OCPP 1.6 ed. 2, section 7.29 (KeyValue)."""
+SETTING_MOST: Final = 2**31 - 1
+HEX_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[:\-. ]?[0-9A-Fa-f]{2})*")
+COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
+
+
+def id_token(text: str) -> IdToken:
+    """Return the id token that somebody typed.
+
+    Hex pairs, with or without ``:``, ``-``, ``.`` or space between them, become upper-case hex without separators, as
+    readers report cards; any other text is kept as it is (a virtual token). Raises: ValueError.
+    """
+    typed = text.strip()
+    value = re.sub(r"[:\-. ]", "", typed).upper() if HEX_PAIRS.fullmatch(typed) else typed
+    if not value or not (value.isascii() and value.isprintable()):
+        _refuse(f"{typed!r} is not a card number: type it as the reader shows it, like 04A1B2C3D4E5F6")
+    if len(value) > ID_TOKEN_LENGTH:
+        _refuse(f"card number {value} has {len(value)} characters, at most {ID_TOKEN_LENGTH} are allowed: type its UID")
+    return IdToken(value)
+
+
+def company_code(text: str) -> str:
+    """Return a company code in upper case (contract, section 5). Raises: ValueError."""
+    code = text.strip().upper()
+    if not COMPANY_CODE.fullmatch(code):
+        _refuse(f"{text!r} is not a company code: 4 to 36 letters A-Z, digits and hyphens, as the employer gave it")
+    return code
+
+
+def own_setting(key: str, text: str | None) -> ChangeSetting | ResetSetting:
+    """Return the change of a setting under its name here (``Settings``), the value written as in TOML without quotes.
+
+    Lists are comma-separated. Raises: ValueError.
+    """
+    known: dict[str, SettingValue] = {field.name: getattr(Settings(), field.name) for field in fields(Settings)}
+    if key not in known:
+        _refuse(f"there is no setting {key!r}: known are {', '.join(sorted(known))}")
+    if text is None:
+        return ResetSetting(key)
+    return ChangeSetting(key, _setting_value(key, known[key], text.strip()))
+
+
+def command_of(request: Request, setting: SettingParser = own_setting) -> Command:
+    """Return the command that a request asks for. Raises: ValueError."""
+    name = request.get("command")
+    if not isinstance(name, str) or (name not in BUILDERS and name not in SETTINGS):
+        _refuse(f"unknown command {name!r}: known are status, {', '.join((*BUILDERS, *SETTINGS))}")
+    if name in SETTINGS:
+        return setting(_text(request, "key"), _value(request) if name == "config set" else None)
+    return BUILDERS[name](request)
+
+
+def _link(request: Request) -> Command:
+    return LinkCompany(company_code(_text(request, "code")))
+
+
+def _unlink(_request: Request) -> Command:
+    return UnlinkCompany()
+
+
+def _start(request: Request) -> Command:
+    evse = None if request.get("connector") is None else _connector(request)
+    return RemoteStart(id_token(_text(request, "card")), evse)
+
+
+def _stop(request: Request) -> Command:
+    return StopSession(_connector(request))
+
+
+def _put_card(request: Request) -> Command:
+    profile = _optional(request, "profile") or Profile.FLEET.value
+    if profile not in set(Profile):
+        _refuse(f"profile is {profile!r}, allowed are {' and '.join(Profile)}")
+    return PutCard(
+        id_token(_text(request, "uid")),
+        Profile(profile),
+        number=_optional(request, "number"),
+        ema_id=_optional(request, "ema_id"),
+        name=_optional(request, "name"),
+    )
+
+
+def _block_card(request: Request) -> Command:
+    return BlockCard(id_token(_text(request, "uid")), _optional(request, "reason"))
+
+
+def _unblock_card(request: Request) -> Command:
+    return UnblockCard(id_token(_text(request, "uid")))
+
+
+def _remove_card(request: Request) -> Command:
+    return RemoveCard(id_token(_text(request, "uid")))
+
+
+#: Name of a request -> what builds its command.
+BUILDERS: Final[Mapping[str, Callable[[Request], Command]]] = {
+    "link": _link,
+    "unlink": _unlink,
+    "start": _start,
+    "stop": _stop,
+    "cards add": _put_card,
+    "cards block": _block_card,
+    "cards unblock": _unblock_card,
+    "cards remove": _remove_card,
+}
+SETTINGS: Final = ("config set", "config reset")
+
+
+def _setting_value(key: str, default: SettingValue, text: str) -> SettingValue:
+    if isinstance(default, bool):
+        if text.lower() not in {"true", "false"}:
+            _refuse(f"{key} is {text!r}, allowed are true and false")
+        return text.lower() == "true"
+    if isinstance(default, int):
+        if not (text.isascii() and text.isdigit()) or int(text) > SETTING_MOST:
+            _refuse(f"{key} is {text!r}, allowed are whole numbers from 0 to {SETTING_MOST}")
+        return int(text)
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def _connector(request: Request) -> EvseId:
+    number = request.get("connector")
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        _refuse(f"connector is {number!r}, allowed are the numbers that `wallbox-agent status` shows")
+    return EvseId(number)
+
+
+def _optional(request: Request, member: str) -> str | None:
+    return None if request.get(member) is None else _text(request, member)
+
+
+def _text(request: Request, member: str) -> str:
+    value = request.get(member)
+    if not isinstance(value, str) or not value.strip():
+        _refuse(f"{member} is missing")
+    if not value.isprintable() or len(value) > TEXT_LENGTH:
+        _refuse(f"{member} must be one line of at most {TEXT_LENGTH} characters")
+    return value.strip()
+
+
+def _value(request: Request) -> str:
+    """Return a setting's new value, which may be empty: a list without members."""
+    value = request.get("value")
+    if not isinstance(value, str):
+        _refuse("value is missing")
+    if len(value) > VALUE_LENGTH:
+        _refuse(f"value has {len(value)} characters, at most {VALUE_LENGTH} are allowed")
+    return value
+
+
+def _refuse(why: str) -> NoReturn:
+    raise ValueError(why)

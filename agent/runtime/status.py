@@ -1,0 +1,226 @@
+"""The ``status --json`` document (contract, section 3): what the station is and sees at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from agent.core.company import Company
+from agent.core.model import EvseId, MilliAmp, Reading, Registration
+from agent.core.ocpi import tariff_to_json
+from agent.core.state import EvseState, EvseView, MeterView, Session, StationState
+
+Document: TypeAlias = dict[str, object]
+
+POWER: Final = ("power_total", "power_import")
+"""Measurands that tell the whole power, the better one first."""
+
+
+class CloudState(StrEnum):
+    """How the link to the commanding central system stands."""
+
+    CONNECTED = "connected"
+    CONNECTING = "connecting"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudView:
+    """The link to the commanding central system.
+
+    protocol: the subprotocol agreed on, None while not connected; registration: None before BootNotification was
+    answered; queued_messages: messages that still have to go.
+    """
+
+    state: CloudState = CloudState.OFFLINE
+    protocol: str | None = None
+    registration: Registration | None = None
+    queued_messages: int = 0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """Whether a source has told the time, and which: ``ntp``, ``ocpp``, ``rtc``, or None."""
+
+    synchronised: bool = False
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderView:
+    """The card reader; a station that is set up without one has nothing that could fail: ok."""
+
+    ok: bool = True
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What is set up on one EVSE, or known of it by other ways than polls.
+
+    serial: of the meter, where it was asked apart from the readings; controlled: False for a meter without controller;
+    warnings: doubts about the meter in words.
+    """
+
+    meter_model: str | None = None
+    serial: str | None = None
+    controlled: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceViews:
+    """What the shells know and the core does not.
+
+    uptime_s: seconds since the process began; installed: by EVSE, one that is missing was left over from an earlier
+    configuration; ledger_error: why the ledger cannot be written, None where it can.
+    """
+
+    station_id: str
+    version: str
+    uptime_s: float
+    cloud: CloudView = CloudView()
+    clock: ClockView = ClockView()
+    rfid: ReaderView = ReaderView()
+    installed: Mapping[EvseId, Installed] = field(default_factory=dict)
+    ledger_error: str | None = None
+
+
+def status_document(state: StationState, services: ServiceViews) -> Document:
+    """Return the document; what is not known is null or absent, never 0.
+
+    Id tokens are masked: whoever may see the station's state need not see the cards of its drivers.
+    """
+    return {
+        "station": {"id": services.station_id, "version": services.version, "uptime_s": round(services.uptime_s, 1)},
+        "cloud": _cloud(services.cloud),
+        "company": company_document(state.company),
+        "clock": {"synchronised": services.clock.synchronised, "source": services.clock.source},
+        "rfid": {"ok": services.rfid.ok, "last_error": services.rfid.last_error},
+        "ledger": {"ok": services.ledger_error is None, "last_error": services.ledger_error},
+        "connectors": [_connector(evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
+        "deliveries": [],
+    }
+
+
+def company_document(company: Company) -> Document:
+    """Return the company link; settings in the form in which they were sent (contract, section 5), {} without any."""
+    settings: Document = {}
+    if company.settings is not None:
+        settings = {
+            "version": company.settings.version,
+            "sessionLogging": company.settings.session_logging,
+            "automaticPayment": company.settings.automatic_payment,
+            "refundPercentage": f"{company.settings.refund_percentage:f}",
+        }
+        if company.settings.tariff is not None:
+            settings["tariff"] = tariff_to_json(company.settings.tariff)
+    return {
+        "code": company.code,
+        "state": company.state.value,
+        "name": company.name,
+        "reason": company.reason,
+        "settings_version": company.settings_version,
+        "settings": settings,
+    }
+
+
+def _cloud(view: CloudView) -> Document:
+    return {
+        "state": view.state.value,
+        "protocol": view.protocol,
+        "registration": None if view.registration is None else view.registration.value,
+        "queued_messages": view.queued_messages,
+        "last_error": view.last_error,
+    }
+
+
+def _connector(evse: EvseState, installed: Installed) -> Document:
+    """Describe one EVSE; status and error code are null until it has shown something."""
+    status, error_code = (None, None) if evse.shown is None else (evse.shown[0].value, evse.shown[1].value)
+    return {
+        "id": evse.id,
+        "status": status,
+        "error_code": error_code,
+        "meter": _meter(evse.meter, installed),
+        "evse": _evse(evse.evse, installed),
+        "session": None if evse.session is None else _session(evse.session, evse.meter),
+    }
+
+
+def _meter(view: MeterView, installed: Installed) -> Document:
+    """Describe a meter; after a poll that failed its values are not known, however recent the last good ones are."""
+    reading = _current(view)
+    values = {} if reading is None else {v.name: _number(v.number) for v in reading.values if v.number.is_finite()}
+    serial = view.reading.serial if view.reading is not None and view.reading.serial is not None else installed.serial
+    return {
+        "ok": reading is not None,
+        "model": installed.meter_model,
+        "serial_number": serial,
+        "energy_wh": None if reading is None else _number(reading.register),
+        "power_w": next((values[name] for name in POWER if name in values), None),
+        "values": values,
+        "unattributed_wh": _number(view.unattributed),
+        "warnings": list(installed.warnings),
+        "last_error": view.error,
+    }
+
+
+def _current(view: MeterView) -> Reading | None:
+    return view.reading if view.error is None else None
+
+
+def _evse(view: EvseView, installed: Installed) -> Document:
+    """Describe a controller; one that does not answer has no state, a station without one is fine."""
+    reading = view.reading if view.error is None else None
+    pilot = None if reading is None else reading.pilot
+    return {
+        "ok": view.error is None and (reading is not None or not installed.controlled),
+        "state": None if pilot is None else pilot.value,
+        "connected": None if reading is None else reading.connected,
+        "charging": None if reading is None else reading.charging,
+        "current_limit_a": _ampere(_limit(view)),
+        "faults": [] if reading is None else list(reading.faults),
+        "last_error": view.error,
+    }
+
+
+def _limit(view: EvseView) -> MilliAmp | None:
+    """Return the limit commanded now: as read back, or as sent where no poll has been since."""
+    reading = view.reading
+    if reading is None or reading.limit is None or (view.limit_sent is not None and reading.at.mono < view.sent_at):
+        return view.limit_sent
+    return reading.limit
+
+
+def _session(session: Session, meter: MeterView) -> Document:
+    """Describe a running session; its energy is that of the last good reading of the meter it began on."""
+    reading, register = _current(meter), session.last.register
+    if reading is not None and session.serial in {None, reading.serial}:
+        register = max(reading.register, register)
+    return {
+        "id": session.id,
+        "transaction_id": session.transaction,
+        "id_tag": session.id_token.masked,
+        "started_at": _stamp(session.started.wall),
+        "energy_wh": _number(register - session.register),
+        "state": session.phase.value,
+    }
+
+
+def _stamp(wall: datetime) -> str:
+    return wall.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _ampere(limit: MilliAmp | None) -> float | None:
+    return None if limit is None else limit / 1000
+
+
+def _number(value: Decimal) -> float:
+    """Return a JSON number, to be looked at; what is billed is never computed from it."""
+    return float(value)

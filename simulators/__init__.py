@@ -1,0 +1,1 @@
+"""Simulated meters, card readers, EVSE controllers and central systems on real transports."""

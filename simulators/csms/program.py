@@ -1,0 +1,88 @@
+"""``wallbox-sim csms``: options, and the line commands of somebody who plays the employer and the operator."""
+
+from __future__ import annotations
+
+import argparse
+import ssl
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from simulators.console import Commands, converse, run, say
+from simulators.csms import notation, show
+from simulators.csms.commands import Commander
+from simulators.csms.server import Csms, Setup
+from simulators.csms.v16 import Policy
+from simulators.errors import Misuse
+
+
+def add_csms(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``wallbox-sim csms``."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for chargers in the network (%(default)s)")
+    add("--port", type=int, default=8180, help="0: any free port (default: %(default)s)")
+    add("--company", action="append", default=[], metavar=notation.COMPANY)
+    add("--token", action="append", default=[], metavar=notation.TOKEN)
+    add("--accept-unknown", action="store_true", help="accept cards that are not known")
+    add(
+        "--tariff",
+        metavar="RATE",
+        help=f"default rate: {notation.RATE}; DAY holds on weekdays and WEEKEND at weekends between the two times, "
+        "FILE has an OCPI tariff; prices per kWh without VAT, VAT in percent",
+    )
+    add("--timezone", default="Europe/Amsterdam", help="of prices and months (default: %(default)s)")
+    add("--interval", type=int, default=300, metavar="S", help="heartbeat interval told to stations (default: 300)")
+    add("--boot", choices=("Accepted", "Pending", "Rejected"), default="Accepted", help="answer to boots (Accepted)")
+    add("--state", type=Path, metavar="FILE", help="keep companies, cards, chargers and sessions in a file")
+    add("--password", action="append", default=[], metavar="STATION:PASSWORD", help="ask for HTTP basic authentication")
+    add("--tls-cert", type=Path, metavar="FILE", help="PEM; wss instead of ws")
+    add("--tls-key", type=Path, metavar="FILE", help="PEM")
+    add("--plain", action="store_true", help="know nothing of company codes, as other central systems")
+    add("--quiet", action="store_true", help="print no messages")
+    add("--control", type=Path, metavar="SOCKET", help="Unix socket for `wallbox-sim tell SOCKET ...`")
+    parser.set_defaults(run=lambda options: run(_csms(options)))
+
+
+async def _csms(options: argparse.Namespace) -> None:
+    async with Csms(_setup(options)) as csms:
+        csms.company_link.enabled = not options.plain
+        if not options.quiet:
+            csms.log.listeners.append(lambda entry: say(show.line(entry)))
+        commands = Commands()
+        Commander(csms).add_to(commands)
+        await converse(commands, options.control, banner=f"central system at {csms.url}/STATION-ID")
+
+
+def _setup(options: argparse.Namespace) -> Setup:
+    return Setup(
+        host=options.host,
+        port=options.port,
+        companies=tuple(map(notation.company, options.company)),
+        tokens=tuple(map(notation.token, options.token)),
+        tariff=None if options.tariff is None else notation.tariff(options.tariff),
+        policy=Policy(options.boot, options.interval, options.accept_unknown, zone=_zone(options.timezone)),
+        state_file=options.state,
+        passwords=dict(_pair(text) for text in options.password),
+        ssl=_tls(options.tls_cert, options.tls_key),
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise Misuse(f"unknown time zone {name!r}") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    first, colon, second = text.partition(":")
+    if not colon:
+        raise Misuse(f"{text!r}: a colon is missing")
+    return first, second
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context

@@ -1,0 +1,192 @@
+"""What a central system remembers: stations, companies, cards, linked chargers, sessions. All of it can be saved."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+JsonObject: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+
+
+class TokenStatus(StrEnum):
+    """State of a card: active, blocked until it is lifted, or deactivated for good."""
+
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    DEACTIVATED = "deactivated"
+
+
+@dataclass(slots=True)
+class Token:
+    """A card. uid: upper case. number: the visual one. parent: its group. Valid from and to: UTC, None: always."""
+
+    uid: str
+    number: str = ""
+    status: TokenStatus = TokenStatus.ACTIVE
+    parent: str | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+
+class Activation(StrEnum):
+    """What becomes of a charger that gives a company's code."""
+
+    AUTOMATIC = "automatic"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+
+@dataclass(slots=True)
+class Company:
+    """An employer. settings: those that differ from the defaults, without ``version``."""
+
+    code: str
+    name: str
+    activation: Activation = Activation.AUTOMATIC
+    reason: str = ""
+    settings: JsonObject = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Terms:
+    """Settings that a station has accepted, and since when."""
+
+    since: datetime
+    settings: JsonObject
+
+
+@dataclass(slots=True)
+class Device:
+    """A charger that gave a company's code. state: linked, pending, rejected, ended. overrides: over the company's."""
+
+    station: str
+    company: str
+    since: datetime
+    state: str = "pending"
+    reason: str = ""
+    ended_at: datetime | None = None
+    evse_ids: list[str] = field(default_factory=list)
+    meter_serials: list[str] = field(default_factory=list)
+    agent_version: str = ""
+    overrides: JsonObject = field(default_factory=dict)
+    version: int = 1
+    terms: list[Terms] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Station:
+    """A charge point. registration: the last answer to a boot, None before one. statuses: connector -> status."""
+
+    id: str
+    registration: str | None = None
+    boot: JsonObject = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    failed_starts: int = 0
+
+
+@dataclass(slots=True)
+class Reading:
+    """A value of the import register, in Wh."""
+
+    at: datetime
+    wh: Decimal
+    context: str = "Sample.Periodic"
+
+
+@dataclass(slots=True)
+class Session:
+    """A transaction as it was reported. start_message, stop_message: ids. readings: in order of time."""
+
+    station: str
+    connector: int
+    transaction_id: int
+    id_tag: str
+    started_at: datetime
+    meter_start_wh: Decimal
+    start_message: str
+    tariff: JsonObject | None = None
+    refund_percentage: str = "100"
+    automatic_payment: bool = False
+    stopped_at: datetime | None = None
+    meter_stop_wh: Decimal | None = None
+    stop_reason: str | None = None
+    stop_id_tag: str | None = None
+    stop_message: str | None = None
+    readings: list[Reading] = field(default_factory=list)
+
+    @property
+    def energy_wh(self) -> Decimal | None:
+        """Difference of the registers; None while it runs."""
+        return None if self.meter_stop_wh is None else self.meter_stop_wh - self.meter_start_wh
+
+
+@dataclass(slots=True)
+class State:
+    """Everything. tariff: where a company has none, None: no prices. paid: monthly refunds marked as paid."""
+
+    stations: dict[str, Station] = field(default_factory=dict)
+    companies: dict[str, Company] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    sessions: list[Session] = field(default_factory=list)
+    next_transaction: int = 1
+    tariff: JsonObject | None = None
+    paid: list[str] = field(default_factory=list)
+
+    def station(self, name: str) -> Station:
+        """Return a station, a new one where it was not known."""
+        return self.stations.setdefault(name, Station(name))
+
+    def save(self, path: Path) -> None:
+        """Write all of it to a file, whole or not at all."""
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.write_text(json.dumps(_encode(self), indent=1))
+        fresh.replace(path)
+
+
+def load(path: Path) -> State:
+    """Return the state that was saved to a file; an empty one where there is no file."""
+    return _decode(State, json.loads(path.read_text())) if path.exists() else State()
+
+
+def _encode(value: object) -> Any:  # noqa: ANN401 - JSON
+    if is_dataclass(value):
+        return {entry.name: _encode(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, dict):
+        return {key: _encode(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_encode(entry) for entry in value]
+    return str(value) if isinstance(value, (Decimal, datetime)) else value
+
+
+def _decode(wanted: type[T], value: Any) -> T:  # noqa: ANN401 - JSON
+    """Build a value of a type from what ``_encode`` made of it."""
+    return typing.cast("T", _decode_any(wanted, value))  # the function below does what the type says
+
+
+def _decode_any(wanted: Any, value: Any) -> object:  # noqa: ANN401 - types and JSON
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is types.UnionType:
+        return (
+            None
+            if value is None
+            else _decode_any(next(each for each in arguments if each is not types.NoneType), value)
+        )
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        hints = typing.get_type_hints(wanted)
+        return wanted(**{name: _decode_any(hints[name], entry) for name, entry in value.items()})
+    if origin is list:
+        return [_decode_any(arguments[0], entry) for entry in value]
+    if origin is dict:
+        return {key: _decode_any(arguments[1], entry) for key, entry in value.items()}
+    if wanted is datetime:
+        return datetime.fromisoformat(value)
+    return wanted(value) if wanted in {Decimal, TokenStatus, Activation} else value

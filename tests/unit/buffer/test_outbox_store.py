@@ -1,0 +1,250 @@
+"""The lane of a destination on real files: order, resends, confirmations, quarantine, and what a restart leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.buffer.outbox_store import OutboxStore
+from agent.core.facts import Fact, HeldDropped, HeldReleased, Period, SessionEnded, SessionSampled, SessionStarted
+from agent.core.instant import TimeStatus
+from agent.core.model import Profile, Reporting, Wh
+from agent.ports import Acknowledged, Outbox
+from tests.unit.buffer.scripted import EMPTY, NEW_YEAR, Ledger, at, ended, opened, sampled, started
+
+
+async def commit(ledger: Ledger, *facts: Fact) -> None:
+    await ledger.journal.commit(EMPTY, facts, at(100))
+
+
+async def test_rows_are_the_oldest_facts_with_all_that_is_needed_to_send_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        outbox: Outbox = ledger.outbox
+        facts = (started(), sampled(), ended(seq=2))
+        await commit(ledger, *facts)
+        rows = await outbox.rows(2)
+        assert [row.fact for row in rows] == list(facts[:2])
+        assert [(r.message.session, r.message.attempts, r.message.not_before, r.message.error) for r in rows] == [
+            ("s1", 0, 0.0, None)
+        ] * 2
+        assert [(row.text, row.transaction, row.start_given_up) for row in rows] == [(None, None, False)] * 2
+        assert await outbox.count() == 3
+
+
+async def test_a_resend_has_the_message_id_and_the_text_of_the_first_sending(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started())
+        (first,) = await ledger.outbox.rows(1)
+        await ledger.outbox.sending([(first.message.row, "first")])
+    async with opened(tmp_path) as ledger:
+        await ledger.outbox.sending([(first.message.row, "second")])
+        assert await ledger.outbox.rows(1) == (replace(first, text="first"),)
+
+
+async def test_what_was_confirmed_never_comes_back(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started(), sampled(), ended(seq=2))
+        rows = await ledger.outbox.rows(10)
+        await ledger.outbox.acknowledge([Acknowledged(row.message.row, at(200)) for row in rows[:2]])
+        await ledger.outbox.acknowledge([Acknowledged(rows[0].message.row, at(201))])  # told twice
+        assert await ledger.outbox.count() == 1
+    async with opened(tmp_path) as ledger:
+        assert await ledger.lane() == [("s1", 2)]
+
+
+async def test_followers_of_a_start_get_the_name_that_it_was_given(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started(), sampled(), started("s2"))
+        await ledger.acknowledge_head(42)
+        assert [(r.message.session, r.transaction) for r in await ledger.outbox.rows(9)] == [("s1", 42), ("s2", None)]
+        await ledger.acknowledge_head()
+        await ledger.acknowledge_head("42")
+        assert [await ledger.outbox.session_of(name) for name in (42, "42", 43)] == ["s1", "s2", None]
+
+
+async def test_a_name_that_a_peer_uses_again_means_the_newest_session(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started("b"), started("a"), started("c"))
+        for _ in range(2):
+            await ledger.acknowledge_head(7)
+        assert await ledger.outbox.session_of(7) == "a"
+
+
+async def test_a_name_of_any_size_is_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started(), sampled())
+        await ledger.acknowledge_head(10**30)
+        assert [row.transaction for row in await ledger.outbox.rows(1)] == [10**30]
+        assert await ledger.outbox.session_of(10**30) == "s1"
+
+
+async def test_a_failed_message_keeps_its_attempts_and_after_a_restart_goes_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started())
+        (row,) = await ledger.outbox.rows(1)
+        failed = replace(row.message, attempts=2, not_before=1234.5, error="GenericError: later")
+        await ledger.outbox.failed(failed)
+        assert (await ledger.outbox.rows(1))[0].message == failed
+        await ledger.outbox.failed(replace(failed, not_before=0.0))  # the link was lost
+        assert (await ledger.outbox.rows(1))[0].message == replace(failed, not_before=0.0)
+        await ledger.outbox.failed(failed)
+    async with opened(tmp_path) as ledger:
+        assert (await ledger.outbox.rows(1))[0].message == replace(failed, not_before=0.0)
+
+
+async def test_a_message_that_is_given_up_is_kept_and_blocks_nobody(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started(), sampled(), started("s2"))
+        row = await ledger.give_up_head("FormationViolation")
+        query = "SELECT state, attempts, error, settled_at FROM outbox WHERE fact = ?"
+        assert await ledger.lane() == [("s1", 1), ("s2", 0)]
+        assert await ledger.outbox.count() == 2
+        kept = await ledger.database.read(query, (row,))
+        assert [tuple(r) for r in kept] == [("quarantined", 3, "FormationViolation", "2026-01-01T01:23:20+00:00")]
+
+
+async def test_followers_know_that_their_start_was_given_up(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started(), sampled(), started("s2"), sampled("s2"))
+        await ledger.give_up_head()
+        rows = await ledger.outbox.rows(9)
+        assert [(r.message.session, r.start_given_up) for r in rows] == [("s1", True), ("s2", False), ("s2", False)]
+
+
+async def test_a_message_confirmed_after_it_was_given_up_counts_as_confirmed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await commit(ledger, started(), sampled())
+        row = await ledger.give_up_head()
+        await ledger.outbox.acknowledge([Acknowledged(row, at(6000), 42)])
+        (follower,) = await ledger.outbox.rows(9)
+        assert (follower.transaction, follower.start_given_up) == (42, False)
+        await ledger.outbox.give_up(replace(follower.message, row=row), "too late", at(6001))
+        assert [r.start_given_up for r in await ledger.outbox.rows(9)] == [False]
+
+
+async def test_lanes_do_not_touch_each_other(tmp_path: Path) -> None:
+    async with opened(tmp_path, "cloud", "ere") as ledger:
+        ere = OutboxStore(ledger.database, "ere")
+        await commit(ledger, started(), sampled())
+        await ledger.acknowledge_head(42)
+        await ledger.give_up_head()
+        assert (await ledger.outbox.count(), await ere.count()) == (0, 2)
+        assert [(row.transaction, row.message.attempts) for row in await ere.rows(9)] == [(None, 0)] * 2
+        assert await ere.session_of(42) is None
+
+
+async def test_stamps_made_before_the_clock_was_known_are_right_when_they_are_sent(tmp_path: Path) -> None:
+    wrong = [replace(at(s, TimeStatus.UNKNOWN), wall=at(s - 999_999).wall) for s in (10, 20, 30)]
+    async with opened(tmp_path) as ledger:
+        period = Period(wrong[0], Wh(Decimal(1)), Decimal(1))
+        await ledger.journal.commit(
+            EMPTY,
+            [started(moment=wrong[0]), sampled(moment=wrong[1]), ended(seq=2, moment=wrong[2], periods=(period,))],
+            wrong[2],
+        )
+        assert [row.fact for row in await ledger.outbox.rows(1)] == [started(moment=wrong[0])]
+        await ledger.journal.anchor(at(40))
+        start, sample, end = (row.fact for row in await ledger.outbox.rows(9))
+        assert isinstance(start, SessionStarted)
+        assert isinstance(sample, SessionSampled)
+        assert isinstance(end, SessionEnded)
+        moments = [start.at, start.reading.at, sample.reading.at, end.at, end.periods[0].start]
+        assert [m.wall for m in moments] == [NEW_YEAR + timedelta(seconds=s) for s in (10, 10, 20, 30, 10)]
+        assert {m.status for m in moments} == {TimeStatus.RELATIVE}
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("start"), st.sampled_from(["report", "hold", "local-only", "private"])),
+        st.tuples(st.sampled_from(["sample", "end"]), st.integers(0, 3)),
+        st.sampled_from([("release",), ("drop",), ("acknowledge",), ("give up",), ("reopen",)]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=25)
+@given(STEPS)
+def test_no_lane_loses_reorders_or_invents_a_message(steps: list[tuple[str, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_play(Path(folder), steps))
+
+
+async def _play(folder: Path, steps: list[tuple[str, ...]]) -> None:
+    model = Model()
+    while steps:
+        async with opened(folder) as ledger:
+            assert await ledger.lane() == model.lane()
+            steps = await _play_until_reopened(ledger, model, steps)
+            assert await ledger.outbox.count() == len(model.lane())
+
+
+async def _play_until_reopened(ledger: Ledger, model: Model, steps: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    while steps:
+        step, steps = steps[0], steps[1:]
+        if step == ("reopen",):
+            break
+        fact = model.fact(step)
+        if fact is not None:
+            await commit(ledger, fact)
+        elif step[0] in {"acknowledge", "give up"} and model.lane():
+            await (ledger.acknowledge_head() if step[0] == "acknowledge" else ledger.give_up_head())
+            model.gone.add(model.lane()[0])
+        assert await ledger.lane() == model.lane()
+    return steps
+
+
+class Model:
+    """What the lane must be, kept the simple way: a list of all messages in order, filtered."""
+
+    def __init__(self) -> None:
+        self.facts: list[tuple[str, int]] = []
+        self.fate: dict[str, str] = {}
+        self.open: dict[str, int] = {}
+        self.gone: set[tuple[str, int]] = set()
+
+    def lane(self) -> list[tuple[str, int]]:
+        return [fact for fact in self.facts if self.fate[fact[0]] == "report" and fact not in self.gone]
+
+    def fact(self, step: tuple[str, ...]) -> Fact | None:
+        match step:
+            case ("start", how):
+                return self._start(how)
+            case ("sample" | "end" as what, number):
+                return self._follow(what, int(number))
+            case ("release",):
+                self.fate = {k: "report" if v == "hold" else v for k, v in self.fate.items()}
+                return HeldReleased("ACME")
+            case ("drop",):
+                self.fate = {k: "local-only" if v == "hold" else v for k, v in self.fate.items()}
+                return HeldDropped("ACME")
+            case _:
+                return None
+
+    def _start(self, how: str) -> Fact:
+        name = f"s{len(self.fate)}"
+        self.fate[name] = how
+        self.open[name] = 1
+        self.facts.append((name, 0))
+        if how == "private":
+            return started(name, profile=Profile.PRIVATE, reporting=Reporting.LOCAL_ONLY)
+        return started(name, reporting=Reporting(how), company_code="ACME")
+
+    def _follow(self, what: str, number: int) -> Fact | None:
+        if not self.open:
+            return None
+        name = list(self.open)[number % len(self.open)]
+        seq = self.open[name]
+        self.facts.append((name, seq))
+        if what == "sample":
+            self.open[name] += 1
+            return sampled(name, seq)
+        del self.open[name]
+        return ended(name, seq)

@@ -1,0 +1,130 @@
+"""What a session has used: time by phase, stretches between price boundaries, and its bill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+
+import pytest
+
+from agent.core.charges import Bill, bill, counted, merged, next_stretch
+from agent.core.facts import Period, SessionEnded
+from agent.core.instant import Instant
+from agent.core.model import Reading, Wh
+from agent.core.state import Phase, Session
+from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
+from tests.unit.core.charger import NOON, PRIVATE, a_charger, charging
+
+TARIFF = Tariff(
+    "EUR",
+    (
+        Element((PriceComponent(Dimension.ENERGY, Decimal("0.30")),), Restrictions(time(7), time(23))),
+        Element(
+            (
+                PriceComponent(Dimension.ENERGY, Decimal("0.20")),
+                PriceComponent(Dimension.TIME, Decimal("3.60")),
+                PriceComponent(Dimension.PARKING_TIME, Decimal("36.00")),
+            )
+        ),
+    ),
+)
+
+
+def a_session(phase: Phase = Phase.CHARGING, clock: str = "23:30") -> Session:
+    c = a_charger(tariff=TARIFF)
+    c.wall = datetime.combine(NOON.date(), time.fromisoformat(clock), tzinfo=NOON.tzinfo)
+    c.poll()
+    charging(c)
+    return replace(c.session, phase=phase)
+
+
+def later(session: Session, seconds: float, boot: int = 1) -> Instant:
+    since = session.phase_since
+    return Instant(since.mono + seconds, since.wall + timedelta(seconds=seconds), boot=boot)
+
+
+@pytest.mark.parametrize(
+    ("phase", "charging_ms", "parking_ms"),
+    [
+        (Phase.STARTING, 0, 0),
+        (Phase.CHARGING, 1500, 0),
+        (Phase.SUSPENDED_EV, 0, 1500),
+        (Phase.SUSPENDED_EVSE, 0, 0),
+        (Phase.ENDING, 0, 0),
+    ],
+)
+def test_time_counts_by_its_phase(phase: Phase, charging_ms: int, parking_ms: int) -> None:
+    session = a_session(phase)
+    after = counted(session, later(session, 1.5))
+    before = session.stretch
+    assert after.stretch.charging_ms - before.charging_ms == charging_ms
+    assert after.stretch.parking_ms - before.parking_ms == parking_ms
+    assert after.phase_since == later(session, 1.5)
+
+
+def test_no_time_counts_across_a_start_of_the_machine_or_backwards() -> None:
+    session = a_session()
+    assert counted(session, later(session, 1000, boot=2)).stretch == session.stretch
+    assert counted(session, later(session, -5)).stretch == session.stretch
+
+
+def test_counting_often_counts_the_same_as_counting_once() -> None:
+    session = a_session()
+    often = session
+    for n in range(1, 101):
+        often = counted(often, later(session, n * 0.25))
+    assert often.stretch == counted(session, later(session, 25)).stretch
+
+
+def test_a_stretch_ends_where_the_next_begins() -> None:
+    session = a_session()
+    reading = Reading(later(session, 60), Wh(Decimal(1_000_500)))
+    after = next_stretch(session, reading)
+    assert after.stretches == (session.stretch,)
+    assert (after.stretch.start, after.stretch.register) == (reading.at, reading.register)
+    assert (after.stretch.charging_ms, after.stretch.parking_ms) == (0, 0)
+
+
+def test_the_bill_prices_each_stretch_where_it_began() -> None:
+    session = a_session(clock="22:59")
+    session = next_stretch(session, Reading(later(session, 60), Wh(Decimal(1_002_000))))
+    session = replace(session, stretch=replace(session.stretch, charging_ms=1_000_000, parking_ms=100_000))
+    total = bill(session, Wh(Decimal(1_003_000)))
+    assert [(str(p.energy), str(p.price)) for p in total.periods] == [("2000", "0.30"), ("1000", "0.20")]
+    assert total.cost is not None
+    assert [str(x) for x in (total.cost.energy, total.cost.time, total.cost.parking)] == ["0.80", "1.00", "1.00"]
+    assert total.refund is None
+
+
+def test_a_session_without_a_tariff_has_no_bill() -> None:
+    assert bill(replace(a_session(), terms=None), Wh(Decimal(9_999_999))) == Bill()
+
+
+def test_neighbours_of_one_price_are_one_period() -> None:
+    at = Instant(0.0, NOON)
+    one, other = (Period(at, Wh(Decimal(n)), Decimal("0.3")) for n in (1, 2))
+    third = Period(at, Wh(Decimal(4)), Decimal("0.2"))
+    assert merged((one, other, third, one)) == (replace(one, energy=Wh(Decimal(3))), third, one)
+    assert merged(()) == ()
+
+
+def test_time_suspended_by_the_station_is_neither_charging_nor_parking() -> None:
+    c = a_charger(tariff=TARIFF)
+    c.wall = NOON.replace(hour=23)
+    c.poll()
+    charging(c)
+    c.site.meter_error = "no answer"
+    c.run(70)
+    before = c.session.stretch
+    c.run(600)
+    assert c.session.stretch == before
+    c.site.meter_error = None
+    c.site.hungry = False
+    c.run(31)
+    c.card(PRIVATE)
+    c.run(4)
+    ended = c.only(SessionEnded)
+    assert ended.cost is not None
+    assert str(ended.cost.time) == "0.07"
+    assert str(ended.cost.parking) == "0.29"

@@ -1,0 +1,194 @@
+"""The loop: order of application, failed commits, deadlines; and the small services around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from agent.core.commands import BlockCard, CallRef, Result
+from agent.core.effects import Answer, Effect, Energise, Indicate, ReportStatus, SafetyEffect
+from agent.core.errors import JournalFull
+from agent.core.events import (
+    CardPresented,
+    CloudChanged,
+    CommandReceived,
+    Event,
+    EvseRead,
+    MeterRead,
+    ShutdownRequested,
+)
+from agent.core.facts import Fact, SessionStarted
+from agent.core.instant import Instant
+from agent.core.model import EvseId, EvseReading, IdToken, MilliAmp, Pilot, Profile, Reading, Wh
+from agent.core.policy import EvsePolicy, Policy
+from agent.core.state import Card, Durable, EvseState, StationState, Tokens
+from agent.runtime.loop import Loop
+
+ONE = EvseId(1)
+CARD = IdToken("04A1B2C3")
+
+
+@dataclass
+class HandClock:
+    """A clock that moves by hand."""
+
+    mono: float = 100.0
+
+    def now(self) -> Instant:
+        return Instant(self.mono, datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=self.mono))
+
+    async def sleep_until(self, mono: float) -> None:
+        self.mono = max(self.mono, mono)
+
+
+@dataclass
+class Diary:
+    """A journal, and everything that happened, in order."""
+
+    lines: list[object] = field(default_factory=list)
+    full: bool = False
+
+    async def load(self) -> Durable | None:
+        return None
+
+    async def commit(self, slices: Durable, facts: Sequence[Fact], at: Instant) -> None:
+        del at
+        if self.full:
+            message = "no space left on device"
+            raise JournalFull(message)
+        self.lines.append(("commit", [type(f).__name__ for f in facts], sorted(slices.tokens.cards)))
+
+    def effects(self, kind: type) -> list[object]:
+        return [line for line in self.lines if isinstance(line, kind)]
+
+
+def a_loop(diary: Diary, clock: HandClock, change: Callable[[StationState], StationState] = lambda s: s) -> Loop:
+    policy = Policy(evses=(EvsePolicy(ONE),))
+    card = Card(CARD, Profile.PRIVATE)
+    state = change(StationState((EvseState(ONE),), tokens=Tokens(cards={CARD.key: card})))
+    return Loop(
+        state,
+        policy,
+        clock=clock,
+        journal=diary,
+        safety=diary.lines.append,
+        perform=diary.lines.append,
+        committed=lambda: diary.lines.append("told"),
+    )
+
+
+def plugged(clock: HandClock) -> tuple[Event, ...]:
+    seen = EvseReading(clock.now(), Pilot.B, connected=True, charging=False, offering=False, limit=MilliAmp(0))
+    return MeterRead(ONE, Reading(clock.now(), Wh(Decimal(1000)))), EvseRead(ONE, seen)
+
+
+async def feed(loop: Loop, *events: Event) -> None:
+    for event in events:
+        loop.post(event)
+    await loop.drain()
+
+
+async def test_the_start_is_committed_before_power_and_reported_after() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    kinds = [line[1] if isinstance(line, tuple) else type(line).__name__ for line in diary.lines]
+    assert kinds.index(["SessionStarted"]) < kinds.index("Energise")
+    assert "told" in diary.lines
+
+
+async def test_polls_that_change_nothing_durable_are_not_committed() -> None:
+    diary, clock = Diary(), HandClock()
+    await feed(a_loop(diary, clock), *plugged(clock), *plugged(clock))
+    assert not [line for line in diary.lines if isinstance(line, tuple)]
+
+
+async def test_a_full_disk_starts_nothing_and_heals_by_itself() -> None:
+    diary, clock = Diary(full=True), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    assert loop.journal_error == "no space left on device"
+    assert not diary.effects(Energise)
+    assert loop.state.evse(ONE).session is None
+    diary.full = False
+    clock.mono += 10
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    assert loop.journal_error is None
+    assert diary.effects(Energise) == [Energise(ONE, MilliAmp(16000))]
+
+
+async def test_who_waits_for_an_answer_is_refused_when_the_ledger_is_full() -> None:
+    diary, clock = Diary(full=True), HandClock()
+    loop = a_loop(diary, clock)
+    call = CallRef("control", "1")
+    await feed(loop, CommandReceived(call, BlockCard(CARD, "lost")))
+    (answer,) = diary.effects(Answer)
+    assert isinstance(answer, Answer)
+    assert answer.outcome.result is Result.REJECTED
+    assert "no space left" in (answer.outcome.reason or "")
+
+
+async def test_safety_effects_do_not_wait_for_the_ledger() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    diary.full = True
+    diary.lines.clear()
+    gone = EvseReading(clock.now(), Pilot.A, connected=False, charging=False, offering=False, limit=MilliAmp(16000))
+    await feed(loop, EvseRead(ONE, gone))
+    assert any(isinstance(line, SafetyEffect) for line in diary.lines)
+
+
+async def test_a_deadline_is_kept_without_an_event() -> None:
+    diary, clock = Diary(), HandClock()
+    unplugged = EvseReading(clock.now(), Pilot.A, connected=False, charging=False, offering=False, limit=MilliAmp(0))
+    loop = a_loop(diary, clock)
+    await feed(loop, plugged(clock)[0], EvseRead(ONE, unplugged), CardPresented(CARD))
+    assert loop.state.evse(ONE).grant is not None
+    clock.mono += 60.5
+    running = asyncio.ensure_future(loop.run())
+    async with asyncio.timeout(5):
+        while loop.state.evse(ONE).grant is not None:  # the loop under test has nothing to wait on
+            await asyncio.sleep(0)
+    running.cancel()
+    assert any(isinstance(line, Indicate) and not line.accepted for line in diary.lines)
+
+
+async def test_commands_are_never_dropped_however_many_polls_wait() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    for _ in range(2000):
+        loop.post(plugged(clock)[0])
+    loop.post(CommandReceived(CallRef("control", "7"), BlockCard(CARD, None)))
+    await loop.drain()
+    assert [e.call.message_id for e in diary.effects(Answer) if isinstance(e, Answer)] == ["7"]
+
+
+async def test_facts_reach_the_journal_in_the_step_that_made_them() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    commits = [line for line in diary.lines if isinstance(line, tuple)]
+    assert [c[1] for c in commits] == [[SessionStarted.__name__]]
+
+
+async def test_shutdown_keeps_the_last_reading_of_a_running_session() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    clock.mono += 1
+    await feed(loop, MeterRead(ONE, Reading(clock.now(), Wh(Decimal(1003)))), ShutdownRequested())
+    session = loop.state.evse(ONE).session
+    assert session is not None
+    assert session.last.register == Decimal(1003)
+
+
+async def test_status_is_reported_once_per_change() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock, replace)
+    await feed(loop, *plugged(clock), *plugged(clock), CloudChanged(connected=False, registration=None))
+    reports: list[Effect] = [e for e in diary.effects(ReportStatus) if isinstance(e, ReportStatus) and e.evse == ONE]
+    assert len(reports) == 1
