@@ -14,6 +14,7 @@ from fractions import Fraction
 from math import ceil, floor
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -214,6 +215,7 @@ def shown(total: Cost) -> tuple[dict[Dimension, int], int]:
     return {d: int(a * 100) for d, a in amounts.items()}, int(total.vat * 100)
 
 
+@pytest.mark.timeout(120)
 @settings(max_examples=200)
 @given(terms_of, starts, minutes_of)
 def test_stretches_cost_what_the_seconds_in_them_cost(terms: Terms, start: datetime, minutes: list[Minute]) -> None:
@@ -229,6 +231,7 @@ def test_stretches_cost_what_the_seconds_in_them_cost(terms: Terms, start: datet
         assert int(paid * 100) == cents(Fraction(total.incl_vat) * Fraction(terms.refund) / 100)
 
 
+@pytest.mark.timeout(120)
 @settings(max_examples=200)
 @given(terms_of, starts)
 def test_no_price_changes_between_two_boundaries(terms: Terms, start: datetime) -> None:
