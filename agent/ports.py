@@ -85,6 +85,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Write something that changes nothing: tells whether the disk takes anything. Raises: as ``commit``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:

@@ -34,6 +34,7 @@ BOOT: Final = "SELECT number FROM boot WHERE boot_id = ?"
 NEW_BOOT: Final = "INSERT INTO boot (boot_id) VALUES (?) ON CONFLICT (boot_id) DO NOTHING"
 LAST_RUN: Final = "SELECT boot, version, began, ended FROM run ORDER BY id DESC LIMIT 1"
 NEW_RUN: Final = "INSERT INTO run (boot, version, began) VALUES (?, ?, ?)"
+SAME_RUN: Final = "UPDATE run SET version = version WHERE id = (SELECT max(id) FROM run)"
 END_RUN: Final = "UPDATE run SET ended = ? WHERE id = (SELECT max(id) FROM run)"
 
 
@@ -75,6 +76,10 @@ class SqliteJournal:
         if not facts and self._books is not None and self._same(self._books, slices):
             return
         await uninterrupted(self._commit(slices, facts, at))
+
+    async def check(self) -> None:
+        """Write something that changes nothing. Raises: JournalFull, JournalCorrupt, JournalError."""
+        await self._database.write([(SAME_RUN, ())])
 
     async def anchor(self, at: Instant) -> None:
         """Keep what a clock that can be trusted says, to correct earlier stamps of its boot; free once it is known.

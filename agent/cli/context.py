@@ -79,6 +79,7 @@ class Context:
         except BrokenPipeError as error:
             raise OutputClosed from error
         except OSError as error:
+            drop_output()
             words = f"the result cannot be written ({error.strerror or error}): check where the output goes"
             raise CommandFailed(words) from error
         return DONE
@@ -88,3 +89,10 @@ def say(line: str) -> None:
     """Print a line on standard error: an error, or a note beside the result."""
     with contextlib.suppress(BrokenPipeError):
         sys.stderr.write(f"{line}\n")
+
+
+def drop_output() -> None:
+    """Let the interpreter's last flush of standard output go nowhere, which would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
 from agent import __version__
 from agent.cli import cards, configuration, daemon, sessions, station
-from agent.cli.context import CONFIG, DONE, REFUSED, USAGE, CommandFailed, Context, OutputClosed, say
+from agent.cli.context import CONFIG, DONE, REFUSED, USAGE, CommandFailed, Context, OutputClosed, drop_output, say
 from agent.core.errors import AgentError, ConfigError
 
 PROGRAM: Final = "wallbox-agent"
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except OutputClosed:
-        _drop_output()
+        drop_output()
         return DONE
 
 
@@ -83,10 +82,3 @@ def _failed(status: int, *lines: str) -> int:
     for line in lines:
         say(line)
     return status
-
-
-def _drop_output() -> None:
-    """Let the interpreter's last flush of standard output go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

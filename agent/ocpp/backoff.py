@@ -1,6 +1,6 @@
 """Delays, without clock and chance: between connections, and between BootNotifications that were not answered well.
 
-Source: OCPP 2.0.1 part 4, section 5.3, used for 1.6 as well; this project for the rest.
+Source: OCPP 2.0.1 part 4, section 5.3, used for 1.6 as well; the numbers are this project's, gentle on short outages.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ class Backoff:
     ``base_s + spread_s``, doubled ``doublings`` times, and constant from there.
     """
 
-    base_s: float = 10.0
-    spread_s: float = 10.0
-    doublings: int = 5
+    base_s: float = 3.0
+    spread_s: float = 3.0
+    doublings: int = 7
     quick_s: float = 1.0
     failures: int = 0
 

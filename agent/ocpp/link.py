@@ -204,7 +204,8 @@ def explain(error: BaseException) -> str:  # noqa: C901, PLR0911  # one line per
         case ssl.SSLCertVerificationError():
             return f"not secure: {CERTIFICATES.get(error.verify_code, error.verify_message)}"
         case ssl.SSLError():
-            return f"TLS failed ({error.reason or error}): check whether TLS 1.2 or newer is spoken there"
+            reason = getattr(error, "reason", None) or error  # OpenSSL's own errors alone have one
+            return f"TLS failed ({reason}): check whether TLS 1.2 or newer is spoken there"
         case TimeoutError():
             return "no answer in time: check host and port in cloud.url, and the firewall"
         case OSError():

@@ -81,6 +81,11 @@ class Registering:
         self.status = None
         self.failed("the central system has lost this station's registration (SecurityError)", now)
 
+    def moved(self) -> None:
+        """Take that the next connection goes to another address, where nobody knows this station yet."""
+        self.status = None
+        self._boot_at = None
+
     def trigger(self, now: float) -> None:
         """Send BootNotification now, since the central system asks for it."""
         if not self.accepted:

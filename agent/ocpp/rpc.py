@@ -11,6 +11,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, NoReturn, TypeAlias
 
 from agent.core.errors import RpcError
@@ -23,6 +24,10 @@ ERROR: Final = 4
 
 REMEMBERED: Final = 64
 """So many of the peer's CALLs are known again when they come twice, and so many of ours when they are answered late."""
+REMEMBERED_LENGTH: Final = 2**18
+"""Characters of the answers that are kept for CALLs that come twice."""
+LONGEST_ID: Final = 255
+"""OCPP-J 1.6 allows 36; what is longer than this is no id."""
 DESCRIPTION_LENGTH: Final = 255
 """OCPP-J 1.6, section 4.2.3."""
 
@@ -76,10 +81,9 @@ Received: TypeAlias = Incoming | Repeated | Answered | Refused | Garbage
 
 @dataclass(slots=True)
 class _Known:
-    """A CALL of the peer: what was asked, and the answer once there is one."""
+    """A CALL of the peer: a digest of what was asked, which may be large, and the answer once there is one."""
 
-    action: str
-    payload: JsonObject
+    digest: bytes
     reply: str | None = None
 
 
@@ -164,7 +168,7 @@ class Rpc:
         except ValueError as error:
             return Garbage(str(error))
         match message:
-            case [int(kind), str(message_id), *rest] if type(kind) is int:
+            case [int(kind), str(message_id), *rest] if type(kind) is int and len(message_id) <= LONGEST_ID:
                 return self._route(kind, message_id, rest)
             case _:
                 return Garbage("no message type or no message id")
@@ -188,11 +192,15 @@ class Rpc:
                 payload = content
             case _:
                 return self._malformed_call(message_id)
+        try:
+            digest = _digest(action, payload)
+        except RecursionError:
+            return Garbage("nested too deeply")
         known = self._known.get(message_id)
-        if known is not None and (known.action, known.payload) == (action, payload):
+        if known is not None and known.digest == digest:
             return Repeated(message_id, known.reply)
         self._known.pop(message_id, None)
-        self._known[message_id] = _Known(action, payload)
+        self._known[message_id] = _Known(digest)
         self._forget_answered()
         return Incoming(message_id, action, payload)
 
@@ -202,9 +210,13 @@ class Rpc:
 
     def _forget_answered(self) -> None:
         """Keep the memory bounded; what is not answered yet is never forgotten."""
-        answered = [message_id for message_id, known in self._known.items() if known.reply is not None]
-        for message_id in answered[: max(len(self._known) - REMEMBERED, 0)]:
+        answered = {key: len(known.reply) for key, known in self._known.items() if known.reply is not None}
+        length = sum(answered.values())
+        for message_id, size in answered.items():
+            if len(self._known) <= REMEMBERED and length <= REMEMBERED_LENGTH:
+                return
             del self._known[message_id]
+            length -= size
 
     def _answered(self, message_id: str, rest: list[object]) -> Received:
         match rest:
@@ -253,6 +265,11 @@ def frame(message_id: str, action: str, payload: Mapping[str, object]) -> str:
 def error_frame(message_id: str, error: RpcError) -> list[object]:
     """Return a CALLERROR; details are always an object."""
     return [ERROR, message_id, error.code, error.description, error.details]
+
+
+def _digest(action: str, payload: JsonObject) -> bytes:
+    """Return what tells a CALL from another one with the same id."""
+    return sha256(json.dumps([action, payload], sort_keys=True).encode()).digest()
 
 
 def _dump(content: list[object]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -24,22 +24,31 @@ from agent.core.effects import (
 )
 from agent.core.errors import ConfigError, JournalError, LinkLost
 from agent.core.events import AuthorizationAnswered, CloudChanged, Event, LinkAnswered, LinkFailure
+from agent.core.instant import Instant
 from agent.core.model import Registration
+from agent.core.sampling import corrected
 from agent.ocpp import negotiate
 from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.company_link import Linking
 from agent.ocpp.connection import Connection
-from agent.ocpp.dialect import Identity, StationView
+from agent.ocpp.dialect import Call, Identity, StationView
 from agent.ocpp.lane import Lane
-from agent.ocpp.link import Dialler, Endpoint
+from agent.ocpp.link import Dialler, Endpoint, address
 from agent.ocpp.registration import Registering
 from agent.ocpp.statuses import Statuses
+from agent.ocpp.transfers import Transfers
 from agent.ports import Clock, Outbox, TimeSink
 
 log = structlog.get_logger(__name__)
 
 STABLE_S: Final = 60.0
 """A connection that held so long was good, whatever was said on it."""
+TRIGGERED_MOST: Final = 50
+"""More triggered messages than this do not wait at one time."""
+LOOK_S: Final = 1.0
+"""So often a company code is looked for that leads to another address."""
+LEDGER_S: Final = 5.0
+"""A queue that could not be counted is counted again so long after."""
 
 
 class LinkState(StrEnum):
@@ -83,17 +92,32 @@ class ServiceConfig:
 class Desk:
     """What is to be sent beside the lane, and what is known of the central system; outlives connections.
 
-    asks: tokens to ask about, never kept for another connection. unlinks: codes that were left; kept until told.
+    asks, triggered: never kept for another connection. suspect: row of the message that seemed to have cost the
+    registration. trouble: what went wrong last with an ordinary request, in words.
     """
 
     registering: Registering
     statuses: Statuses
     lane: Lane
     asks: deque[AskCsms] = field(default_factory=deque)
-    links: deque[str] = field(default_factory=deque)
-    unlinks: deque[str] = field(default_factory=deque)
-    triggered: deque[ReportTriggered] = field(default_factory=deque)
-    heartbeat_now: bool = False
+    transfers: Transfers = field(default_factory=Transfers)
+    triggered: deque[Call] = field(default_factory=lambda: deque(maxlen=TRIGGERED_MOST))
+    suspect: int | None = None
+    trouble: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong although the link is up, in words."""
+        return self.registering.error or self.lane.error or self.trouble
+
+    def online(self) -> None:
+        """Begin anew with what has to be told on a connection, or after a boot."""
+        self.lane.restart()
+        self.transfers.connected()
+
+
+async def nothing_to_anchor(_at: Instant) -> None:
+    """Do nothing: no ledger waits for the time."""
 
 
 class OcppService:
@@ -109,8 +133,13 @@ class OcppService:
         post: Callable[[Event], None],
         view: Callable[[], StationView],
         chance: Callable[[], float],
+        anchor: Callable[[Instant], Awaitable[None]] = nothing_to_anchor,
     ) -> None:
-        """Serve one central system; opens nothing. post: into the loop; view: settings and company of this moment."""
+        """Serve one central system; opens nothing.
+
+        post: into the loop; view: settings and company of this moment; chance: numbers in [0, 1); anchor: awaited
+        before the lane is read, so that stamps made before the time was known are corrected first.
+        """
         self.config = config
         self.clock = clock
         self.time_sink = time_sink
@@ -118,11 +147,16 @@ class OcppService:
         self.view = view
         self._chance = chance
         self._dialler = Dialler(config.endpoint)
-        lane = Lane(outbox, clock, post, lambda: self.view().settings)
+        lane = Lane(outbox, clock, post, lambda: self.view().settings, anchor=anchor)
         self.desk = Desk(Registering(config.boot_delays, chance), Statuses(), lane)
         self._connection: Connection | None = None
-        self._state = LinkState.CONNECTING
+        self._state = LinkState.OFFLINE
         self._error: str | None = None
+        self._by_code = "{company_code}" in config.endpoint.url
+        self._dialled: str | None = None
+        self._address: str | None = None
+        self._redial = asyncio.Event()
+        self._told: CloudChanged | None = None
         self._uncounted = asyncio.Event()
         self._uncounted.set()
 
@@ -139,10 +173,9 @@ class OcppService:
             case SendCompanyLink(code):
                 self._link(code)
             case SendCompanyUnlink(code):
-                self.desk.links.clear()
-                self.desk.unlinks.append(code)
+                self.desk.transfers.unlink(code)
             case ReportTriggered():
-                self.desk.triggered.append(effect)
+                self._trigger_values(effect)
             case SendTriggered(trigger):
                 self._trigger(trigger)
             case _:
@@ -163,7 +196,7 @@ class OcppService:
             protocol=open_now.protocol if open_now else None,
             registration=self.desk.registering.status,
             queued=self.desk.lane.queued,
-            last_error=self.desk.registering.error if open_now else self._error or self.desk.registering.error,
+            last_error=self.desk.error if open_now else self._error or self.desk.error,
             silent_s=self.clock.now().mono - open_now.heard_at if open_now else None,
         )
 
@@ -175,53 +208,90 @@ class OcppService:
 
     async def _dial_for_ever(self) -> None:
         while True:
-            began = self.clock.now().mono
+            self._redial.clear()
             try:
                 await self._one_connection()
-            except (LinkLost, JournalError, ConfigError) as error:
+            except (LinkLost, ConfigError) as error:
                 self._lost(str(error))
-            if self.clock.now().mono - began >= STABLE_S:
-                self.config.backoff.reset()
             self._state = LinkState.OFFLINE
-            await self.clock.sleep_until(self.clock.now().mono + self.config.backoff.next(self._chance()))
+            await self._pause(self.clock.now().mono + self.config.backoff.next(self._chance()))
+
+    async def _pause(self, until: float) -> None:
+        """Wait before the next try; a company code that leads to another address is tried at once.
+
+        The core asks for a link only while there is a connection, so that without one the code has to be looked at.
+        """
+        while (now := self.clock.now().mono) < until and not self._redial.is_set():
+            if self._by_code and self._code != self._dialled:
+                return
+            try:
+                async with asyncio.timeout(min(until - now, LOOK_S) if self._by_code else until - now):
+                    await self._redial.wait()
+            except TimeoutError:
+                continue
 
     async def _one_connection(self) -> None:
-        """Open a connection, and serve it until it is lost. Raises: LinkLost, JournalError, ConfigError."""
+        """Open a connection, and serve it until it is lost. Raises: LinkLost, ConfigError."""
         self._state = LinkState.CONNECTING
-        async with self._dialler.dial(self.view().company.code) as link:
-            dialect = negotiate.dialect(link.subprotocol)
-            self._connection = Connection(self, link, dialect)
+        code = self._dialled = self._code
+        dialled = address(self.config.endpoint, code)
+        if self._address not in {None, dialled}:
+            self.desk.registering.moved()
+        self._address = dialled
+        async with self._dialler.dial(code) as link:
+            connection = Connection(self, link, negotiate.dialect(link.subprotocol))
+            began, self._connection = self.clock.now().mono, connection
             self._state, self._error = LinkState.CONNECTED, None
             log.info("connected to the central system", destination=self.config.name, protocol=link.subprotocol)
             try:
-                await self._connection.serve()
+                await connection.serve()
             finally:
+                if connection.booted or self.clock.now().mono - began >= STABLE_S:
+                    self.config.backoff.reset()
                 self._connection = None
                 self._state = LinkState.OFFLINE
                 self._disconnected()
+
+    @property
+    def _code(self) -> str | None:
+        """The company code of the address; who was left is still told of the status (contract, section 5)."""
+        company = self.view().company
+        return company.code or company.left
 
     def linking(self) -> Linking:
         """Return what LinkCompany tells of the station."""
         config = self.config
         return Linking(config.endpoint.station_id, config.evse_ids, config.serials(), config.identity().firmware)
 
+    def serials_known(self) -> bool:
+        """Tell whether the meters of all connectors have told their serial numbers."""
+        return len(self.config.serials()) >= self.view().connectors
+
     def registered(self) -> None:
         """Take that the registration changed, and tell the core."""
-        if self.desk.registering.accepted:
-            self.config.backoff.reset()
-        self.post(CloudChanged(connected=True, registration=self.desk.registering.status))
+        self._tell(CloudChanged(connected=True, registration=self.desk.registering.status))
+
+    def nobody_to_ask(self) -> None:
+        """Answer what waits for somebody who listens: there is nobody now."""
+        asks, code = tuple(self.desk.asks), self.desk.transfers.drop_link()
+        self.desk.asks.clear()
+        self.desk.triggered.clear()
+        for ask in asks:
+            self.post(AuthorizationAnswered(ask.request, None))
+        if code is not None:
+            self.post(LinkAnswered(code, LinkFailure.FAILED))
 
     def _disconnected(self) -> None:
         """Answer what only a live link could have, and tell the core."""
         self.desk.statuses.silence()
-        for ask in self.desk.asks:
-            self.post(AuthorizationAnswered(ask.request, None))
-        for code in self.desk.links:
-            self.post(LinkAnswered(code, LinkFailure.FAILED))
-        self.desk.asks.clear()
-        self.desk.links.clear()
-        self.desk.triggered.clear()
-        self.post(CloudChanged(connected=False, registration=self.desk.registering.status))
+        self.desk.trouble = None
+        self.nobody_to_ask()
+        self._tell(CloudChanged(connected=False, registration=self.desk.registering.status))
+
+    def _tell(self, told: CloudChanged) -> None:
+        if told != self._told:
+            self._told = told
+            self.post(told)
 
     def _lost(self, words: str) -> None:
         if words != self._error:
@@ -239,16 +309,42 @@ class OcppService:
             self.post(AuthorizationAnswered(effect.request, None))
 
     def _link(self, code: str) -> None:
+        """Ask for a link; where the code is part of the address, the central system is asked there."""
+        if self._by_code and address(self.config.endpoint, code) != self._address:
+            self._move()
         if self._connection is not None and self.desk.registering.accepted:
-            self.desk.links.append(code)
+            self.desk.transfers.link(code)
         else:
             self.post(LinkAnswered(code, LinkFailure.FAILED))
 
     def _trigger(self, trigger: Trigger) -> None:
-        if trigger is Trigger.BOOT:
-            self.desk.registering.trigger(self.clock.now().mono)
-        elif trigger is Trigger.HEARTBEAT:
-            self.desk.heartbeat_now = True
+        if self._connection is None:
+            return
+        requests, now = self._connection.dialect.requests, self.clock.now()
+        match trigger:
+            case Trigger.BOOT:
+                self.desk.registering.trigger(now.mono)
+            case Trigger.HEARTBEAT:
+                self.desk.triggered.append(requests.heartbeat())
+            case Trigger.STATUS:
+                shown = self.desk.statuses.current(None)
+                self.desk.triggered.extend(requests.status(s, corrected(s.at, now).wall) for s in shown)
+            case Trigger.METER_VALUES:
+                log.debug("meter values come as effects of their own")
+
+    def _trigger_values(self, effect: ReportTriggered) -> None:
+        if self._connection is None:
+            return
+        name = self.desk.lane.transaction_of(effect.session)
+        requests = self._connection.dialect.requests
+        call = requests.triggered(effect.evse, effect.reading, name, self.view().settings)
+        if call is not None:
+            self.desk.triggered.append(call)
+
+    def _move(self) -> None:
+        self._redial.set()
+        if self._connection is not None:
+            self._connection.hang_up("the company code has changed, and the address with it")
 
     def _wake(self) -> None:
         if self._connection is not None:
@@ -263,3 +359,5 @@ class OcppService:
                 await self.desk.lane.count()
             except JournalError as error:
                 log.warning("the queue cannot be counted", destination=self.config.name, cause=str(error))
+                await self.clock.sleep_until(self.clock.now().mono + LEDGER_S)
+                self._uncounted.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
@@ -50,10 +50,11 @@ def reader_line(settings: ReaderSettings) -> LineSettings:
     )
 
 
-def open_reader(settings: ReaderSettings, clock: Clock) -> SerialReader:
-    """Return the reader; its port is opened when ``cards()`` begins. Raises: ConfigError."""
+def open_reader(settings: ReaderSettings, clock: Clock, opened: Callable[[], None] | None = None) -> SerialReader:
+    """Return the reader; its port is opened when ``cards()`` begins, and ``opened`` is told. Raises: ConfigError."""
     debounce = Debounce(settings.release_gap_s, settings.min_repeat_s)
-    return SerialReader(reader_line(settings), _framing(settings.reader), clock=clock, debounce=debounce)
+    framing = _framing(settings.reader)
+    return SerialReader(reader_line(settings), framing, clock=clock, debounce=debounce, opened=opened)
 
 
 class SerialReader:
@@ -62,12 +63,24 @@ class SerialReader:
     ok: the port is open; last_error: why not, None while it is.
     """
 
-    def __init__(self, line: LineSettings, framing: Framing, *, clock: Clock, debounce: Debounce) -> None:
-        """Read from ``line``; opens nothing. What is debounced outlives a lost port."""
+    def __init__(
+        self,
+        line: LineSettings,
+        framing: Framing,
+        *,
+        clock: Clock,
+        debounce: Debounce,
+        opened: Callable[[], None] | None = None,
+    ) -> None:
+        """Read from ``line``; opens nothing. What is debounced outlives a lost port.
+
+        opened: is told each time the port was opened, long before a card may come.
+        """
         self._line = line
         self._framing = framing
         self._clock = clock
         self._debounce = debounce
+        self._opened = opened
         self.ok = False
         self.last_error: str | None = None
 
@@ -77,6 +90,8 @@ class SerialReader:
         try:
             with stream.opened():
                 self.ok, self.last_error = True, None
+                if self._opened is not None:
+                    self._opened()
                 while True:
                     data = await stream.read(self._patience(frames.deadline))
                     now = self._clock.now().mono

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -24,7 +23,6 @@ from agent.core.company import Company
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
-from agent.core.instant import Instant
 from agent.core.model import EvseId, MilliAmp, StopReason
 from agent.core.recovery import recover
 from agent.core.settings import Overrides, Settings
@@ -90,7 +88,6 @@ class Daemon:
         self.version = version()
         self.ended: asyncio.Future[Restart | Stop] = asyncio.get_running_loop().create_future()
         self.reader_error: str | None = None
-        self.anchoring = asyncio.Event()
 
     async def assemble(self, cause: StopReason) -> None:
         """Load the state, build the adapters, and take up what was found open."""
@@ -160,7 +157,7 @@ class Daemon:
         return self.loop.state.overrides.over(self.config.policy().settings)
 
     def _services(self, notifier: Notifier) -> list[Work]:
-        services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier), self._anchor()]
+        services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier)]
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
             services += [hall.evse_poll.run()] if hall.evse_poll else []
@@ -201,9 +198,13 @@ class Daemon:
         if reader is None:
             return
         async for id_token in reader.cards():
-            if self.reader_error is not None:
-                self.reader_error = None
             self.loop.post(CardPresented(id_token))
+
+    def _reader_opened(self) -> None:
+        if self.reader_error is not None:
+            log.info("card reader is back")
+            self.reader_error = None
+            self.loop.post(ReaderChanged(None))
 
     def _reader_failed(self, error: Exception) -> None:
         if self.reader_error != str(error):
@@ -273,7 +274,7 @@ class Daemon:
             settings = replace(settings, release_gap_s=rfid.release_gap_ms / 1000)
         if rfid.min_repeat_ms is not None:
             settings = replace(settings, min_repeat_s=rfid.min_repeat_ms / 1000)
-        return open_reader(settings, self.clock)
+        return open_reader(settings, self.clock, self._reader_opened)
 
     def _service(self) -> OcppService:
         cloud = self.config.cloud
@@ -298,26 +299,12 @@ class Daemon:
             ),
             clock=self.clock,
             outbox=self.outbox,
-            time_sink=self,
+            time_sink=self.clock,
             post=self.loop.post,
             view=self._view,
             chance=random.random,
+            anchor=self.journal.anchor,
         )
-
-    def told(self, source: str, wall: datetime, received: Instant) -> None:
-        """Take a time that the central system told (port TimeSink); stamps made before it are corrected from it."""
-        self.clock.told(source, wall, received)
-        self.anchoring.set()
-
-    async def _anchor(self) -> None:
-        """Keep, as soon as the time is known, what corrects the stamps of this start of the machine."""
-        while True:
-            await self.anchoring.wait()
-            self.anchoring.clear()
-            try:
-                await self.journal.anchor(self.clock.now())
-            except JournalError as error:
-                log.warning("the time cannot be kept in the ledger", cause=str(error))
 
     def _identity(self) -> Identity:
         station, first = self.config.station, self.halls[EvseId(1)].meter
@@ -400,5 +387,8 @@ async def _run(config: AgentConfig) -> Restart | Stop:
         async with daemon.wires.open():
             end = await daemon.serve(notifier)
         notifier.stopping()
-        await journal.end_run(clock.now())
+        try:
+            await journal.end_run(clock.now())
+        except JournalError as error:
+            log.warning("the ledger does not take that the agent ends in order", cause=str(error))
     return end

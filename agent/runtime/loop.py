@@ -11,7 +11,7 @@ import structlog
 
 from agent.core.commands import Outcome, Result
 from agent.core.deadlines import next_deadline
-from agent.core.effects import Answer, Effect, SafetyEffect
+from agent.core.effects import Answer, Effect, SafetyEffect, Stop
 from agent.core.errors import JournalError
 from agent.core.events import (
     AuthorizationAnswered,
@@ -122,21 +122,22 @@ class Loop:
         if self._deferred and at.mono >= self._retry_at:
             self._inbox.extend(self._deferred)
             self._deferred.clear()
-        if not await self._apply(step(self._state, event, at, self._policy)):
-            self._retry_at = at.mono + JOURNAL_RETRY_S
-            if isinstance(event, StartAnswered | LinkAnswered | TokenTold | AuthorizationAnswered):
-                self._deferred.append(event)
+        applied = await self._apply(step(self._state, event, at, self._policy))
+        if not applied and isinstance(event, StartAnswered | LinkAnswered | TokenTold | AuthorizationAnswered):
+            self._deferred.append(event)
 
     async def _apply(self, result: Step) -> bool:
         """Apply a step: safety never waits for the disk; nothing visible happens before the commit.
 
-        Returns False where the commit failed: the step has not happened, and who waits for an answer is refused.
+        Returns False where the commit failed: the step has not happened, and who waits for an answer is refused. Only
+        what cuts power without a fact, or ends the daemon, happens all the same: the next commit carries it.
         """
         for cut in result.safety:
             self._safety(cut)
         if not await self._committed(result):
-            self._refuse(result)
-            return False
+            if not self._may_wait(result):
+                self._refuse(result)
+                return False
         self._state = result.state
         for effect in result.effects:
             self._perform(effect)
@@ -146,12 +147,17 @@ class Loop:
         return True
 
     async def _committed(self, result: Step) -> bool:
-        slices = durable(result.state)
-        if not result.facts and same_slices(slices, durable(self._state)):
+        """Make a step durable; one without anything new is a chance to see whether a ledger that failed works again."""
+        slices, now = durable(result.state), self._clock.now()
+        is_idle = not result.facts and same_slices(slices, durable(self._state))
+        if is_idle and (self.journal_error is None or now.mono < self._retry_at):
             return True
         try:
-            await self._journal.commit(slices, result.facts, self._clock.now())
+            if is_idle:
+                await self._journal.check()
+            await self._journal.commit(slices, result.facts, now)
         except JournalError as error:
+            self._retry_at = now.mono + JOURNAL_RETRY_S
             if self.journal_error is None:
                 log.warning("the ledger cannot be written: nothing new starts until it can", cause=str(error))
             self.journal_error = str(error)
@@ -160,6 +166,13 @@ class Loop:
             log.info("the ledger can be written again")
             self.journal_error = None
         return True
+
+    def _may_wait(self, result: Step) -> bool:
+        """Tell whether a step may happen before it is durable: a kill would only undo that power was cut."""
+        if result.facts:
+            return False
+        ends = any(isinstance(effect, Stop) for effect in result.effects)
+        return ends or bool(result.safety) or same_slices(durable(result.state), durable(self._state))
 
     def _refuse(self, result: Step) -> None:
         for effect in result.effects:

@@ -199,8 +199,8 @@ def _limit(view: EvseView) -> MilliAmp | None:
 
 
 def _session(session: Session, meter: MeterView) -> Document:
-    """Describe a running session; its energy is that of the last good reading of the meter it began on."""
-    reading, register = _current(meter), session.last.register
+    """Describe a running session; its energy is that of the last good reading of the meter it began on, however old."""
+    reading, register = meter.reading, session.last.register
     if reading is not None and session.serial in {None, reading.serial}:
         register = max(reading.register, register)
     return {

@@ -74,6 +74,7 @@ class Site:
 
     evse: EvseId
     register: Decimal = Decimal(1_000_000)
+    flowed: Decimal = Decimal(0)
     serial: str | None = "23004711"
     power_w: int = 7200
     plugged: bool = False
@@ -91,8 +92,13 @@ class Site:
     def flow(self, seconds: float) -> None:
         """Let energy flow as car and controller have it, and let the car follow the offer after that."""
         if self.charging:
-            self.register += Decimal(self.power_w) * Decimal(str(seconds)) / 3600
+            self.count(Decimal(self.power_w) * Decimal(str(seconds)) / 3600)
         self.charging = self.plugged and self.hungry and self.limit > 0 and not self.faults
+
+    def count(self, energy: Decimal) -> None:
+        """Let the meter count energy (Wh)."""
+        self.register += energy
+        self.flowed += energy
 
     def seen(self, at: Instant) -> EvseReading:
         """Return what the controller tells."""

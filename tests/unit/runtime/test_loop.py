@@ -50,6 +50,7 @@ class Diary:
 
     lines: list[object] = field(default_factory=list)
     full: bool = False
+    checks: int = 0
 
     async def load(self) -> Durable | None:
         return None
@@ -60,6 +61,12 @@ class Diary:
             message = "no space left on device"
             raise JournalFull(message)
         self.lines.append(("commit", [type(f).__name__ for f in facts], sorted(slices.tokens.cards)))
+
+    async def check(self) -> None:
+        self.checks += 1
+        if self.full:
+            message = "no space left on device"
+            raise JournalFull(message)
 
     def effects(self, kind: type) -> list[object]:
         return [line for line in self.lines if isinstance(line, kind)]
@@ -140,6 +147,49 @@ async def test_safety_effects_do_not_wait_for_the_ledger() -> None:
     gone = EvseReading(clock.now(), Pilot.A, connected=False, charging=False, offering=False, limit=MilliAmp(16000))
     await feed(loop, EvseRead(ONE, gone))
     assert any(isinstance(line, SafetyEffect) for line in diary.lines)
+
+
+async def test_a_card_ends_its_session_although_the_ledger_is_full() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    diary.full = True
+    clock.mono += 60
+    await feed(loop, CardPresented(CARD), *plugged(clock))
+    session = loop.state.evse(ONE).session
+    assert session is not None
+    assert session.phase is Phase.ENDING
+    assert loop.journal_error is not None
+    diary.full = False
+    clock.mono += 60
+    await feed(loop, *plugged(clock), *plugged(clock))
+    assert ("commit", ["SessionEnded"], [CARD.key]) in diary.lines
+    assert loop.journal_error is None
+
+
+async def test_a_shutdown_does_not_wait_for_a_full_disk() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    diary.full = True
+    clock.mono += 60
+    await feed(loop, *plugged(clock), ShutdownRequested())
+    assert diary.effects(Stop) == [Stop()]
+
+
+async def test_a_ledger_that_works_again_is_noticed_without_anything_new() -> None:
+    diary, clock = Diary(full=True), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    await feed(loop, *plugged(clock))
+    assert diary.checks == 0
+    clock.mono += 10
+    await feed(loop, *plugged(clock))
+    assert (diary.checks, loop.journal_error) == (1, "no space left on device")
+    diary.full = False
+    clock.mono += 10
+    await feed(loop, *plugged(clock))
+    assert loop.journal_error is None
 
 
 async def test_a_deadline_is_kept_without_an_event() -> None:
