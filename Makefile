@@ -28,7 +28,7 @@ demo: setup
 	@$(BIN)/wallbox-sim demo
 
 test: setup
-	@$(BIN)/python -m pytest
+	@scripts/test.sh
 
 fast: setup
 	@$(BIN)/python -m pytest -q tests/unit

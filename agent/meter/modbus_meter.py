@@ -70,6 +70,7 @@ class ModbusMeter:
         self._confirmed = 0
         self._named_at: float | None = None
         self._named_misses = 0
+        self._refused_all = False
         self._shy = 0
 
     @property
@@ -155,8 +156,10 @@ class ModbusMeter:
     def _reading(self, image: Image, at: Instant) -> Reading:
         values = {name: value for name, value in self.definition.values(image).items() if isinstance(value, Decimal)}
         energy, frequency = values.pop(BILLED, None), values.get("frequency")
+        if energy is None or self._refused_all:
+            self._polled.forget()  # also when it answers again: what it refused meanwhile may be there
+            self._refused_all = energy is None
         if energy is None:
-            self._polled.forget()
             raise MeterCorrupt(f"{self._device.place}: told no energy value; check the model ({self.model})")
         if energy < 0 or (frequency is not None and not FREQUENCY_HZ[0] <= frequency <= FREQUENCY_HZ[1]):
             seen = f"{energy:.3f} Wh" if energy < 0 else f"{frequency:.2f} Hz"

@@ -55,7 +55,7 @@ class Errands:
         self._send = exchange
         self._late: deque[Answered] = deque()
         self._asked: OrderedDict[str, AskCsms] = OrderedDict()
-        self._boots: set[str] = set()
+        self._boots: deque[str] = deque(maxlen=REMEMBERED)
         now = self._clock.now().mono
         self._sent_at = self._beat_at = now
         self.booted = False
@@ -135,7 +135,7 @@ class Errands:
         registering = self._desk.registering
         registering.sent()
         call, message_id = self._dialect.requests.boot(self._service.config.identity()), str(uuid4())
-        self._boots.add(message_id)
+        self._boots.append(message_id)
         reply = await self._exchange(message_id, frame(message_id, call.action, call.payload))
         if isinstance(reply, Answered):
             self._booted(reply.payload)

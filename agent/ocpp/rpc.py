@@ -152,11 +152,6 @@ class Rpc:
         """Return the CALLERROR for a CALL of this connection, None where there is none that waits."""
         return self._reply(message_id, error_frame(message_id, error))
 
-    def waits_for(self, message_id: str) -> bool:
-        """Tell whether a CALL of this connection waits for our answer."""
-        known = self._known.get(message_id)
-        return known is not None and known.reply is None
-
     def ignore(self, message_id: str) -> None:
         """Forget a CALL of the peer that gets no answer; when it comes again, it is a new one."""
         self._known.pop(message_id, None)

@@ -202,9 +202,12 @@ class OcppService:
 
     async def run(self) -> None:
         """Serve for ever; returns only by cancellation."""
-        async with asyncio.TaskGroup() as group:  # DEVIATION: of this service alone, so that counting needs no wake-ups
-            group.create_task(self._dial_for_ever())
-            group.create_task(self._count())
+        try:
+            async with asyncio.TaskGroup() as group:  # DEVIATION: of this service alone: counting needs no wake-ups
+                group.create_task(self._dial_for_ever())
+                group.create_task(self._count())
+        finally:
+            self._state = LinkState.OFFLINE
 
     async def _dial_for_ever(self) -> None:
         while True:

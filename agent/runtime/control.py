@@ -322,6 +322,8 @@ def _open_lock(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
+        if not path.exists():
+            raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 

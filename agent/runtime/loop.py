@@ -103,7 +103,7 @@ class Loop:
         if self._inbox:
             return
         self._arrived.clear()
-        deadline = next_deadline(self._state, self._policy)
+        deadline = self._deadline()
         if deadline is None:
             await self._arrived.wait()
             return
@@ -114,8 +114,15 @@ class Loop:
             return
 
     def _due(self) -> bool:
-        deadline = next_deadline(self._state, self._policy)
+        deadline = self._deadline()
         return deadline is not None and deadline <= self._clock.now().mono
+
+    def _deadline(self) -> float | None:
+        """Return when to tick next; what could not be committed is not due again before the ledger is tried again."""
+        deadline = next_deadline(self._state, self._policy)
+        if deadline is None or self.journal_error is None:
+            return deadline
+        return max(deadline, self._retry_at)
 
     async def _take(self, event: Event) -> None:
         at = self._clock.now()
@@ -134,10 +141,9 @@ class Loop:
         """
         for cut in result.safety:
             self._safety(cut)
-        if not await self._committed(result):
-            if not self._may_wait(result):
-                self._refuse(result)
-                return False
+        if not await self._committed(result) and not self._may_wait(result):
+            self._refuse(result)
+            return False
         self._state = result.state
         for effect in result.effects:
             self._perform(effect)

@@ -13,8 +13,11 @@ from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 Payload = dict[str, Any]
+Doorman = Callable[[ServerConnection, Request], Response | None]
 
 
 def stamp() -> str:
@@ -37,6 +40,8 @@ class Employer:
     """Accepts stations and cards, gives out transaction ids, remembers every message.
 
     answers: action -> function of the payload, which replaces the ordinary answer; returning None answers nothing.
+    doorman: may refuse a handshake, by returning a response. delay_s: every answer comes so much later; outstanding,
+    most_outstanding: CALLs that wait for their answer.
     """
 
     cards: dict[str, str] = field(default_factory=lambda: {"62E3086CED": "Accepted"})
@@ -45,7 +50,11 @@ class Employer:
     connections: list[ServerConnection] = field(default_factory=list)
     handshakes: int = 0
     transactions: dict[str, int] = field(default_factory=dict)
+    doorman: Doorman | None = None
     mute: bool = False
+    delay_s: float = 0.0
+    outstanding: int = 0
+    most_outstanding: int = 0
     port: int = 0
     _server: Server | None = None
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1001))
@@ -61,7 +70,14 @@ class Employer:
 
     async def open(self) -> None:
         """Listen; on the same port as before when it was open before."""
-        self._server = await serve(self._serve, "127.0.0.1", self.port, subprotocols=["ocpp1.6"], ping_interval=None)  # type: ignore[list-item]  # a plain string is a Subprotocol
+        self._server = await serve(
+            self._serve,
+            "127.0.0.1",
+            self.port,
+            subprotocols=[Subprotocol("ocpp1.6")],
+            ping_interval=None,
+            process_request=self.doorman,
+        )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     async def close(self) -> None:
@@ -112,14 +128,25 @@ class Employer:
     async def _serve(self, connection: ServerConnection) -> None:
         self.handshakes += 1
         self.connections.append(connection)
-        with suppress(ConnectionClosed):
-            async for text in connection:
-                frame = json.loads(text)
-                if frame[0] == 2:
-                    await self._called(connection, frame)
-                elif frame[1] in self._pending and not self._pending[frame[1]].done():
-                    self._pending[frame[1]].set_result(frame)
+        async with asyncio.TaskGroup() as answering:
+            with suppress(ConnectionClosed):
+                async for text in connection:
+                    frame = json.loads(text)
+                    if frame[0] == 2 and self.delay_s:
+                        answering.create_task(self._called_late(connection, frame))
+                    elif frame[0] == 2:
+                        await self._called(connection, frame)
+                    elif frame[1] in self._pending and not self._pending[frame[1]].done():
+                        self._pending[frame[1]].set_result(frame)
         self.connections.remove(connection)
+
+    async def _called_late(self, connection: ServerConnection, frame: list[Any]) -> None:
+        self.outstanding += 1
+        self.most_outstanding = max(self.outstanding, self.most_outstanding)
+        await asyncio.sleep(self.delay_s)
+        self.outstanding -= 1
+        with suppress(ConnectionClosed):
+            await self._called(connection, frame)
 
     async def _called(self, connection: ServerConnection, frame: list[Any]) -> None:
         _, identity, action, payload = frame

@@ -47,7 +47,10 @@ class Wall:
     """One RS-485 line with an SDM630 (unit 1) and an EVSE DIN (unit 2).
 
     power_w: drawn while charging; speed: energy counts so many times faster than real time;
-    mute: units that do not answer; register_wh: of the meter; serial: of the meter.
+    mute: units that do not answer; register_wh: of the meter; serial: of the meter. told_kwh: what the meter tells
+    instead of its register; refuses: the meter has no input registers, as a gateway says that lost it; deaf: the
+    controller confirms writes and ignores them; overlay: registers of the controller that show something else, None for
+    those that it does not have.
     """
 
     car: Car = field(default_factory=Car)
@@ -58,6 +61,10 @@ class Wall:
     commanded: int = 0
     mute: set[int] = field(default_factory=set)
     spoil: str | None = None
+    told_kwh: float | None = None
+    refuses: bool = False
+    deaf: bool = False
+    overlay: dict[int, int | None] = field(default_factory=dict)
     writes: list[tuple[float, int]] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -90,7 +97,8 @@ class Wall:
         amps = self.power_w / 690 if self.charging else 0.0
         watts = self.power_w if self.charging else 0.0
         floats = {0: 230.0, 2: 230.0, 4: 230.0, 6: amps, 8: amps, 10: amps, 12: watts / 3, 14: watts / 3, 16: watts / 3}
-        floats |= {52: watts, 62: 1.0, 70: 50.0, 72: self.register_wh / 1000, 74: 0.0, 342: self.register_wh / 1000}
+        told = self.register_wh / 1000 if self.told_kwh is None else self.told_kwh
+        floats |= {52: watts, 62: 1.0, 70: 50.0, 72: told, 74: 0.0, 342: told}
         image: dict[int, int] = dict.fromkeys(range(380), 0)
         for address, number in floats.items():
             image[address], image[address + 1] = struct.unpack(">HH", struct.pack(">f", number))
@@ -103,11 +111,12 @@ class Wall:
         pwm = 2 if self.commanded >= 6 else 1
         offered = self.commanded if self.commanded >= 6 else 0
         first = [self.commanded, offered, state, 32, 0, 17, pwm, int(self.charging), 0, 0]
-        return dict(enumerate(first, 1000)) | dict(enumerate([0, BOX, 5, 1, 0, 0x0209, 0, 0] + [0] * 10, 2000))
+        image = dict(enumerate(first, 1000)) | dict(enumerate([0, BOX, 5, 1, 0, 0x0209, 0, 0] + [0] * 10, 2000))
+        return {a: w for a, w in {**image, **self.overlay}.items() if w is not None}
 
     def write(self, unit: int, address: int, value: int) -> None:
         self.tick()
-        if unit == BOX and address == 1000:
+        if unit == BOX and address == 1000 and not self.deaf:
             self.commanded = value
             self.writes.append((time.monotonic(), value))
 
@@ -119,7 +128,8 @@ class Wall:
             if unit not in {METER, BOX} or unit in self.mute:
                 return b""
             if function in {3, 4}:
-                data = self.read(unit, function, address, count)
+                lost = self.refuses and unit == METER and function == 4
+                data = None if lost else self.read(unit, function, address, count)
                 if data is None:
                     return bytes([unit, function | 0x80, 2])
                 return bytes([unit, function, len(data)]) + data
@@ -203,6 +213,7 @@ class TcpLine:
 
     def __init__(self, wall: Wall, *, rtu: bool = False) -> None:
         self.wall, self.rtu = wall, rtu
+        self.peers: list[socket.socket] = []
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -210,10 +221,18 @@ class TcpLine:
     def close(self) -> None:
         self.server.close()
 
+    def reset(self) -> None:
+        """Cut every connection with a reset."""
+        peers, self.peers = self.peers, []
+        for peer in peers:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 peer, _ = self.server.accept()
+                self.peers.append(peer)
                 threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:

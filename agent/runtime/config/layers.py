@@ -173,6 +173,8 @@ def _syntax(path: Path, text: str, message: str) -> str:
     line, column = int(found[1]), int(found[2])
     rest = text.split("\n")[line - 1][column - 1 :]
     hint = "TOML has no ;, each key has a line of its own" if rest.startswith(";") else "texts stand in quotes"
+    if message.startswith(("Cannot overwrite", "Cannot declare")):
+        hint = "a key or section stands twice there; keep one"
     words = message[: found.start()]
     return f"{path}:{line}: is not valid TOML: {words[:1].lower()}{words[1:]} at column {column}; {hint}"
 

@@ -176,7 +176,7 @@ class Charger:
         while self.mono < end:
             poll_at = min(self.mono + 1.0, end)
             while self.mono < poll_at:
-                due = next_deadline(self.state, self.policy)
+                due = None if self.journal_full else next_deadline(self.state, self.policy)
                 self.pass_time((poll_at if due is None else min(max(due, self.mono), poll_at)) - self.mono)
                 self.keep_deadlines()
             self.poll()

@@ -155,6 +155,13 @@ def test_a_refusal_for_want_of_an_answer_is_taken_back_by_a_late_one() -> None:
     assert c.only(SessionStarted).id_token == ALICE
 
 
+def test_a_refusal_for_want_of_an_answer_is_told_once() -> None:
+    c = online_with_car()
+    c.card(ALICE)
+    c.run(25)
+    assert len([i for i in c.all(Indicate) if not i.accepted]) == 1
+
+
 def test_a_late_refusal_is_not_told_twice() -> None:
     c = online_with_car()
     c.card(ALICE)

@@ -239,12 +239,14 @@ class Lane:
     quarantine: list[tuple[Queued, str]] = field(default_factory=list)
     names: dict[SessionId, int | str] = field(default_factory=dict)
     given_up: set[SessionId] = field(default_factory=set)
+    sessions: dict[int, SessionId | None] = field(default_factory=dict)
     broken: bool = False
 
     def put(self, *facts: Fact) -> None:
         for fact in facts:
-            number = len(self.history) + len(self.waiting) + 1
+            number = len(self.sessions) + 1
             session = getattr(fact, "session", None)
+            self.sessions[number] = session
             message = Queued(number, f"m-{session}-{getattr(fact, 'seq', number)}", session)
             self.waiting.append(OutboxRow(message, fact, None, None, start_given_up=False))
 
@@ -263,9 +265,9 @@ class Lane:
         await asyncio.sleep(0)
         self._write("acknowledge", [a.row for a in acknowledged])
         for one in acknowledged:
-            for row in self.waiting:
-                if row.message.row == one.row and one.transaction is not None and row.message.session is not None:
-                    self.names[row.message.session] = one.transaction
+            session = self.sessions[one.row]
+            if one.transaction is not None and session is not None:
+                self.names[session] = one.transaction
         taken = {a.row for a in acknowledged}
         self.waiting = [row for row in self.waiting if row.message.row not in taken]
 
@@ -314,6 +316,7 @@ class Station:
     anchored: list[Instant] = field(default_factory=list)
     backoff: Backoff = field(default_factory=lambda: Backoff(0.05, 0.0, 0, 0.05))
     boot_delays: BootDelays = field(default_factory=lambda: BootDelays(base_s=0.1, most_s=0.1))
+    serials: tuple[str, ...] = ("23004711",)
     path: str = ""
     on_event: Callable[[Event], None] | None = None
 
@@ -324,7 +327,7 @@ class Station:
             endpoint=endpoint,
             identity=lambda: Identity("Generic", "Wallbox", "1.0.0", "WB123", "eastron", "23004711"),
             evse_ids=("NL*ACM*E1*1",),
-            serials=lambda: ("23004711",),
+            serials=lambda: self.serials,
             backoff=self.backoff,
             boot_delays=self.boot_delays,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.errors import RpcError
-from agent.ocpp.rpc import REMEMBERED, Answered, Garbage, Incoming, Refused, Repeated, Rpc, frame
+from agent.ocpp.rpc import LONGEST_ID, REMEMBERED, Answered, Garbage, Incoming, Refused, Repeated, Rpc, frame
 
 
 def fly(rpc: Rpc, message_id: str = "a") -> None:
@@ -216,6 +217,33 @@ def test_an_id_longer_than_36_characters_is_answered_with_it() -> None:
     text = rpc.result(message_id, {})
     assert text is not None
     assert json.loads(text)[1] == message_id
+
+
+def test_an_id_that_is_a_text_of_its_own_is_no_id() -> None:
+    assert isinstance(Rpc().received(json.dumps([2, "x" * (LONGEST_ID + 1), "ClearCache", {}])), Garbage)
+
+
+def test_large_calls_and_answers_are_known_again_without_being_kept() -> None:
+    rpc, large = Rpc(), "x" * 100_000
+    call = json.dumps([2, "large", "DataTransfer", {"data": large}])
+    rpc.received(call)
+    tracemalloc.start()
+    try:
+        for number in range(2 * REMEMBERED):
+            rpc.received(json.dumps([2, str(number), "DataTransfer", {"data": large}]))
+            rpc.result(str(number), {"data": large})
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+    assert rpc.received(call) == Repeated("large", None)
+
+
+def test_the_same_content_in_another_order_is_the_same_call_and_another_type_is_not() -> None:
+    rpc = Rpc()
+    rpc.received('[2,"1","Reset",{"a":1,"b":true}]')
+    assert rpc.received('[2,"1","Reset",{"b":true,"a":1}]') == Repeated("1", None)
+    assert isinstance(rpc.received('[2,"1","Reset",{"a":1,"b":1}]'), Incoming)
 
 
 def test_binary_frames_count_as_text_where_they_are_utf_8() -> None:

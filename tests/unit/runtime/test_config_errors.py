@@ -437,6 +437,10 @@ def test_slots_that_share_out_the_week_need_no_flat_price(folder: Path, slots: l
     ("text", "words"),
     [
         ("[station]\nid = NL-1\n", "agent.toml:2: is not valid TOML: invalid value at column 6; texts stand in quotes"),
+        (
+            '[station]\nid = "a"\nid = "b"\n',
+            "agent.toml:3: is not valid TOML: cannot overwrite a value at column 9; a key or section stands twice",
+        ),
         ('[station]\nid = "a"; vendor = "b"\n', "agent.toml:2: is not valid TOML: expected newline"),
         ('[station]\nid = "a"; vendor = "b"\n', "TOML has no ;"),
         ('[cloud]\npassword = "hunter2\n', "agent.toml:2: is not valid TOML"),

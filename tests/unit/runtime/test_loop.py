@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from agent.core.commands import BlockCard, CallRef, Result
-from agent.core.effects import Answer, Effect, Energise, Indicate, ReportStatus, SafetyEffect
+from agent.core.effects import Answer, Effect, Energise, Indicate, ReportStatus, SafetyEffect, Stop
 from agent.core.errors import JournalFull
 from agent.core.events import (
     CardPresented,
@@ -24,7 +24,7 @@ from agent.core.facts import Fact, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import EvseId, EvseReading, IdToken, MilliAmp, Pilot, Profile, Reading, Wh
 from agent.core.policy import EvsePolicy, Policy
-from agent.core.state import Card, Durable, EvseState, StationState, Tokens
+from agent.core.state import Card, Durable, EvseState, Phase, StationState, Tokens
 from agent.runtime.loop import Loop
 
 ONE = EvseId(1)
@@ -50,6 +50,7 @@ class Diary:
 
     lines: list[object] = field(default_factory=list)
     full: bool = False
+    tries: int = 0
     checks: int = 0
 
     async def load(self) -> Durable | None:
@@ -57,6 +58,7 @@ class Diary:
 
     async def commit(self, slices: Durable, facts: Sequence[Fact], at: Instant) -> None:
         del at
+        self.tries += 1
         if self.full:
             message = "no space left on device"
             raise JournalFull(message)
@@ -242,3 +244,20 @@ async def test_status_is_reported_once_per_change() -> None:
     await feed(loop, *plugged(clock), *plugged(clock), CloudChanged(connected=False, registration=None))
     reports: list[Effect] = [e for e in diary.effects(ReportStatus) if isinstance(e, ReportStatus) and e.evse == ONE]
     assert len(reports) == 1
+
+
+async def test_a_deadline_that_cannot_be_committed_does_not_spin() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    gone = EvseReading(clock.now(), Pilot.A, connected=False, charging=False, offering=False, limit=MilliAmp(0))
+    await feed(loop, EvseRead(ONE, gone))
+    diary.full = True
+    clock.mono += 30
+    tries = diary.tries
+    running = asyncio.ensure_future(loop.run())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    running.cancel()
+    assert 1 <= diary.tries - tries <= 2
+    assert loop.journal_error is not None

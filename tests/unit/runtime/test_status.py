@@ -335,10 +335,14 @@ def test_a_session_is_shown_with_its_card_masked_and_its_energy_up_to_now() -> N
     }
 
 
+def test_a_silent_meter_takes_no_energy_from_the_session_that_is_shown() -> None:
+    silent = MeterView(reading(60, "1234800"), error="no answer", failed_since=60.0)
+    assert part(replace(GOOD, session=session(last="1234600"), meter=silent), "session")["energy_wh"] == 233.0
+
+
 @pytest.mark.parametrize(
     "meter",
     [
-        MeterView(reading(60, "1234800"), error="no answer", failed_since=60.0),
         MeterView(reading(60, "99", serial="another")),
         MeterView(reading(60, "9999999", serial="another")),
         MeterView(),
