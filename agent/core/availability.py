@@ -50,7 +50,8 @@ def fault(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
 def _controller_fault(view: EvseView) -> tuple[ErrorCode, str] | None:
     if view.reading is not None and view.error is None:
         for name in view.reading.faults:
-            return FAULTS.get(name, ErrorCode.OTHER_ERROR), f"the controller reports: {name}"
+            words = "a fault, and not which" if name == "unknown" else name
+            return FAULTS.get(name, ErrorCode.OTHER_ERROR), f"the controller reports: {words}"
         if view.reading.pilot in {Pilot.E, Pilot.F}:
             return ErrorCode.OTHER_ERROR, f"control pilot in state {view.reading.pilot}"
     return None

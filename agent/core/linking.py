@@ -14,6 +14,7 @@ from agent.core.events import LinkFailure
 from agent.core.facts import HeldDropped, HeldReleased
 from agent.core.turn import Turn
 
+UNANSWERED: Final = "the central system did not take the request for the link; it is asked again at growing intervals"
 RETRY_FIRST_S: Final = 30.0
 RETRY_MOST_S: Final = 900.0
 RETRY_DOUBLINGS: Final = 5
@@ -129,3 +130,6 @@ def _retry(turn: Turn) -> None:
     failures = turn.state.link_retry[1] + 1 if turn.state.link_retry else 1
     delay = min(RETRY_FIRST_S * 2 ** min(failures - 1, RETRY_DOUBLINGS), RETRY_MOST_S)
     turn.state = replace(turn.state, link_retry=(turn.at.mono + delay, failures))
+    company = turn.state.company
+    if company.state is LinkState.PENDING and company.reason != UNANSWERED:
+        turn.state = replace(turn.state, company=replace(company, reason=UNANSWERED))

@@ -88,7 +88,7 @@ def judge(view: MeterView, reading: Reading, policy: EvsePolicy) -> Judged:
     doubts = view.doubts + 1 if confirmed else 1
     if doubts >= DOUBTS_ALLOWED:
         return Judged(_distrust(view, reading, fault), fault)
-    error = f"implausible reading dropped ({last.register} Wh, then {reading.register} Wh): {WORDS[fault]}"
+    error = f"implausible reading dropped ({last.register:.1f} Wh, then {reading.register:.1f} Wh): {WORDS[fault]}"
     doubtful = replace(failed(view, error, reading.at.mono), doubts=doubts, doubtful=reading)
     return Judged(doubtful, Judgement.DOUBTFUL)
 

@@ -59,6 +59,7 @@ class Connection:
         self._hung_up: str | None = None
         self._silent = 0
         self._sending = asyncio.Lock()
+        self.garbage: tuple[float, str] | None = None
         self.heard_at = self._clock.now().mono
 
     @property
@@ -145,6 +146,7 @@ class Connection:
                     self._replied(reply)
                 case Garbage(reason, reply):
                     log.info("frame of the central system dropped", cause=reason, bytes=len(data))
+                    self.garbage = (self.heard_at, f"the central system sends frames that are dropped: {reason}")
                     self._put(reply)
 
     def _replied(self, reply: Answered | Refused) -> None:

@@ -41,6 +41,7 @@ from agent.ports import Clock, Outbox, TimeSink
 
 log = structlog.get_logger(__name__)
 
+GARBAGE_TOLD_S: Final = 60.0
 STABLE_S: Final = 60.0
 """A connection that held so long was good, whatever was said on it."""
 TRIGGERED_MOST: Final = 50
@@ -196,9 +197,17 @@ class OcppService:
             protocol=open_now.protocol if open_now else None,
             registration=self.desk.registering.status,
             queued=self.desk.lane.queued,
-            last_error=self.desk.error if open_now else self._error or self.desk.error,
+            last_error=self._trouble(open_now),
             silent_s=self.clock.now().mono - open_now.heard_at if open_now else None,
         )
+
+    def _trouble(self, open_now: Connection | None) -> str | None:
+        """Return what is wrong with the central system in words; frames that were dropped are told for a minute."""
+        if open_now is None:
+            return self._error or self.desk.error
+        dropped = open_now.garbage
+        recent = dropped is not None and self.clock.now().mono - dropped[0] < GARBAGE_TOLD_S
+        return self.desk.error or (dropped[1] if dropped is not None and recent else None)
 
     async def run(self) -> None:
         """Serve for ever; returns only by cancellation."""

@@ -11,7 +11,7 @@ import structlog
 
 from agent.core.commands import Outcome, Result
 from agent.core.deadlines import next_deadline
-from agent.core.effects import Answer, Effect, SafetyEffect, Stop
+from agent.core.effects import Answer, Effect, Energise, SafetyEffect, Stop
 from agent.core.errors import JournalError
 from agent.core.events import (
     AuthorizationAnswered,
@@ -146,7 +146,8 @@ class Loop:
             return False
         self._state = result.state
         for effect in result.effects:
-            self._perform(effect)
+            if not isinstance(effect, Energise) or self.journal_error is None:  # no power that might go unrecorded
+                self._perform(effect)
         if result.facts:
             self._heard()
         self.steps += 1

@@ -113,7 +113,7 @@ def test_noise_never_breaks_a_register_however_long_it_lasts() -> None:
 def test_a_dropped_sample_says_what_was_dropped() -> None:
     error = view(reading(1000), reading(7, 1)).error
     assert error is not None
-    assert "1000 Wh, then 7 Wh" in error
+    assert "1000.0 Wh, then 7.0 Wh" in error
 
 
 def test_the_serial_number_is_remembered_over_readings_without_one() -> None:

@@ -261,3 +261,17 @@ async def test_a_deadline_that_cannot_be_committed_does_not_spin() -> None:
     running.cancel()
     assert 1 <= diary.tries - tries <= 2
     assert loop.journal_error is not None
+
+
+async def test_no_power_is_offered_while_the_ledger_fails() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    diary.full = True
+    diary.lines.clear()
+    clock.mono += 60
+    far = Reading(clock.now(), Wh(Decimal(1010)))
+    restarted = EvseReading(clock.now(), Pilot.C, connected=True, charging=False, offering=False, limit=MilliAmp(0))
+    await feed(loop, MeterRead(ONE, far), EvseRead(ONE, restarted))
+    assert loop.journal_error is not None
+    assert not diary.effects(Energise)
