@@ -267,11 +267,20 @@ async def test_no_power_is_offered_while_the_ledger_fails() -> None:
     diary, clock = Diary(), HandClock()
     loop = a_loop(diary, clock)
     await feed(loop, *plugged(clock), CardPresented(CARD))
+    clock.mono += 20
+    await feed(loop, EvseRead(ONE, off(clock)))
     diary.full = True
     diary.lines.clear()
     clock.mono += 60
-    far = Reading(clock.now(), Wh(Decimal(1010)))
-    restarted = EvseReading(clock.now(), Pilot.C, connected=True, charging=False, offering=False, limit=MilliAmp(0))
-    await feed(loop, MeterRead(ONE, far), EvseRead(ONE, restarted))
+    await feed(loop, MeterRead(ONE, Reading(clock.now(), Wh(Decimal(1010)))), EvseRead(ONE, off(clock)))
     assert loop.journal_error is not None
     assert not diary.effects(Energise)
+    diary.full = False
+    clock.mono += 60
+    await feed(loop, MeterRead(ONE, Reading(clock.now(), Wh(Decimal(1020)))), EvseRead(ONE, off(clock)))
+    assert diary.effects(Energise)
+
+
+def off(clock: HandClock) -> EvseReading:
+    """Return what a controller tells that was started anew: it offers nothing."""
+    return EvseReading(clock.now(), Pilot.B, connected=True, charging=False, offering=False, limit=MilliAmp(0))
