@@ -96,8 +96,11 @@ def _through_gap(running: Session, reading: Reading, at: Instant) -> Session:
 
 
 def _stopped_at(running: Session, reading: Reading) -> Instant:
-    """Return when the session ended: the last moment known, unless energy flowed after it."""
-    return reading.at if reading.register > running.last.register else running.last.at
+    """Return when the session ended: the last moment known, unless energy flowed after it; never before its start."""
+    started, last = running.started, running.last.at
+    if reading.register > running.last.register:
+        return reading.at
+    return started if last.boot == started.boot and last.mono < started.mono else last
 
 
 def _broken(turn: Turn, evse: EvseState, running: Session, reading: Reading) -> Judgement | None:

@@ -200,6 +200,7 @@ def test_a_full_disk_behind_the_output_is_told() -> None:
 def test_ctrl_c_ends_quietly_with_130() -> None:
     code = (
         "import sys, signal; from agent.cli import main, station\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def waits(context, options):\n"
         "    print('waiting', flush=True)\n"
         "    signal.pause()\n"

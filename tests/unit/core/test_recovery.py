@@ -85,6 +85,17 @@ def test_a_session_whose_register_did_not_move_ended_when_it_was_last_seen() -> 
     assert c.shown == "Available"
 
 
+def test_a_session_that_was_cut_at_its_start_does_not_end_before_it() -> None:
+    c = a_charger()
+    c.site.hungry = False
+    c.plug()
+    c.pass_time(3)
+    c.card(PRIVATE)
+    c.crash(down=2000, reboot=True, cause=StopReason.POWER_LOSS)
+    c.run(1)
+    assert c.only(SessionEnded).at == c.only(SessionStarted).at
+
+
 def test_a_power_cut_within_the_window_goes_on() -> None:
     c = charging()
     c.crash(down=300, reboot=True, cause=StopReason.POWER_LOSS)
