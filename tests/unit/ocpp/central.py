@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 from agent.core.company import Company
 from agent.core.effects import ReportStatus
 from agent.core.errors import JournalFull
-from agent.core.events import CommandReceived, Event
+from agent.core.events import CloudChanged, CommandReceived, Event
 from agent.core.facts import Fact, SessionEnded, SessionSampled, SessionStarted, StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
@@ -374,6 +374,16 @@ class Station:
     async def reconnected(self, number: int) -> None:
         """Wait for the n-th connection."""
         await eventually(lambda: len(self.central.connections) >= number, f"connection {number}")
+
+    async def back(self, number: int) -> None:
+        """Wait for the n-th connection, until both ends have it."""
+        await self.reconnected(number)
+        await eventually(lambda: self._is_back(number), f"connection {number} at the station")
+
+    def _is_back(self, number: int) -> bool:
+        """Tell whether the station has lost all connections before the n-th, and has that one."""
+        changes = [event.connected for event in self.events if isinstance(event, CloudChanged)]
+        return changes.count(False) >= number - 1 and changes[-1]
 
 
 @asynccontextmanager

@@ -341,7 +341,7 @@ async def test_a_company_that_is_joined_again_does_not_hear_late_that_it_was_lef
         station.service.perform(SendCompanyLink("ACME"))
         await eventually(lambda: LinkAnswered("ACME", LinkFailure.UNSUPPORTED) in station.events)
         await central.newest.close()
-        await station.reconnected(2)
+        await station.back(2)
         station.service.perform(AskCsms(1, CARD))
         await eventually(lambda: central.of("Authorize"))
         await asyncio.sleep(0.1)

@@ -833,7 +833,7 @@ async def test_an_answer_for_an_earlier_connection_is_not_sent_on_the_next() -> 
         await central.send(2, "s1", "ClearCache", {})
         await eventually(station.commands)
         await central.newest.close()
-        await station.reconnected(2)
+        await station.back(2)
         (event,) = station.commands()
         station.service.perform(Answer(event.call, Outcome(event.command, Result.ACCEPTED)))
         station.service.perform(AskCsms(1, CARD))
