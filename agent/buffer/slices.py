@@ -12,7 +12,7 @@ from agent.core.company import Company
 from agent.core.facts import SCHEMA
 from agent.core.model import EvseId
 from agent.core.settings import Overrides
-from agent.core.state import Availability, Cached, Card, Durable, IdSource, Session, Tokens
+from agent.core.state import Availability, Cached, Card, Durable, IdSource, Listed, ListVersion, Session, Tokens
 
 if TYPE_CHECKING:
     from agent.buffer.database import Statement
@@ -27,6 +27,8 @@ KINDS: Final[Mapping[str, type]] = {
     "availability": Availability,
     "card": Card,
     "cache": Cached,
+    "listed": Listed,
+    "list-version": ListVersion,
     "overrides": Overrides,
     "company": Company,
     "ids": IdSource,
@@ -51,7 +53,12 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
     return Durable(
         sessions={EvseId(int(key)): session for key, session in found["session"].items()},
         availability={EvseId(int(key)): availability for key, availability in found["availability"].items()},
-        tokens=Tokens(cards=found["card"], cache=found["cache"]),
+        tokens=Tokens(
+            cards=found["card"],
+            cache=found["cache"],
+            listed=found["listed"],
+            list_version=found["list-version"].get("", ListVersion()),
+        ),
         overrides=found["overrides"].get("", Overrides()),
         company=found["company"].get("", Company()),
         ids=found["ids"].get("", IdSource()),
@@ -65,6 +72,8 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "availability": slices.availability,
         "card": slices.tokens.cards,
         "cache": slices.tokens.cache,
+        "listed": slices.tokens.listed,
+        "list-version": {"": slices.tokens.list_version},
         "overrides": {"": slices.overrides},
         "company": {"": slices.company},
         "ids": {"": slices.ids},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.core import session
+from agent.core import local_list, session
 from agent.core.authorization import (
     AskVerdict,
     Known,
@@ -78,8 +78,8 @@ def answered(turn: Turn, request: int, info: TokenInfo | None) -> None:
 
 
 def told(turn: Turn, id_token: IdToken, info: TokenInfo) -> None:
-    """Keep what a central system said of a token."""
-    if turn.settings.cache_enabled:
+    """Keep what a central system said of a token; one that is in the local list never gets into the cache."""
+    if not local_list.heard(turn, id_token, info) and turn.settings.cache_enabled:
         turn.state = replace(turn.state, tokens=remember(turn.state.tokens, id_token, info, turn.at))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, cards, linking, session
+from agent.core import admission, cards, linking, local_list, session
 from agent.core.authorization import blocked
 from agent.core.availability import change, startable
 from agent.core.commands import (
@@ -18,6 +18,7 @@ from agent.core.commands import (
     ChangeSetting,
     ClearCache,
     Command,
+    GetLocalListVersion,
     GetSettings,
     LinkCompany,
     Outcome,
@@ -31,6 +32,7 @@ from agent.core.commands import (
     ResetKind,
     ResetSetting,
     Result,
+    SendLocalList,
     StopSession,
     TriggerMessage,
     UnblockCard,
@@ -77,6 +79,10 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome:  # noqa: C
             return _availability(turn, command)
         case ClearCache():
             return _clear_cache(turn, command)
+        case SendLocalList():
+            return local_list.send(turn, command)
+        case GetLocalListVersion():
+            return local_list.version(turn, command)
         case GetSettings():
             return Outcome(command, Result.ACCEPTED, settings=turn.settings)
         case ChangeSetting():

@@ -18,10 +18,19 @@ CACHE_LIMIT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the station itself knows of a token: its own card, and the last verdict of a central system."""
+    """What the station itself knows of a token: its own card, the local list's entry, a central system's last verdict.
+
+    listed, cached: as they count now, None where there is none, or where the list or the cache is switched off.
+    """
 
     card: Card | None = None
     cached: TokenInfo | None = None
+    listed: TokenInfo | None = None
+
+    @property
+    def info(self) -> TokenInfo | None:
+        """What counts of list and cache: an entry of the list wins (OCPP 1.6 ed. 2, section 3.5.3)."""
+        return self.cached if self.listed is None else self.listed
 
     @property
     def blocked(self) -> str | None:
@@ -59,7 +68,12 @@ REFUSALS: Final = {
 def known(tokens: Tokens, id_token: IdToken, settings: Settings, at: Instant) -> Known:
     """Return what is known of a token here; an expired verdict counts as Expired."""
     cached = tokens.cache.get(id_token.key) if settings.cache_enabled else None
-    return Known(tokens.cards.get(id_token.key), None if cached is None else current(cached.info, at))
+    listed = tokens.listed.get(id_token.key) if settings.local_list_enabled else None
+    return Known(
+        tokens.cards.get(id_token.key),
+        None if cached is None else current(cached.info, at),
+        None if listed is None else current(listed.info, at),
+    )
 
 
 def current(info: TokenInfo, at: Instant) -> TokenInfo:
@@ -80,30 +94,30 @@ def decide(about: Known, settings: Settings, *, online: bool) -> Decision:
     A block set here wins over everybody; a private card asks nobody. Online, only ``local_pre_authorize`` spares the
     question (OCPP 1.6 ed. 2, sections 3.5.1 and 4.1); offline, see ``decide_offline``.
     """
-    card, cached = about.card, about.cached
+    card, info = about.card, about.info
     if about.blocked is not None:
         return Verdict(accepted=False, reason=about.blocked)
     if card is not None and card.profile is Profile.PRIVATE:
         return Verdict(accepted=True, profile=Profile.PRIVATE)
     if not online:
         return decide_offline(about, settings)
-    if settings.local_pre_authorize and cached is not None and cached.status is TokenStatus.ACCEPTED:
-        return Verdict(accepted=True, group=cached.group)
+    if settings.local_pre_authorize and info is not None and info.status is TokenStatus.ACCEPTED:
+        return Verdict(accepted=True, group=info.group)
     return AskVerdict()
 
 
 def decide_offline(about: Known, settings: Settings) -> Verdict:
-    """Decide without a central system (OCPP 1.6 ed. 2, section 3.5.4)."""
-    cached = about.cached
-    if cached is None:
+    """Decide without a central system: by the local list, else by the cache (OCPP 1.6 ed. 2, section 3.5.4)."""
+    info = about.info
+    if info is None:
         if settings.allow_offline_unknown:
             return Verdict(accepted=True)
         return Verdict(accepted=False, reason="no connection to the central system, and this card is not known here")
-    if cached.status is not TokenStatus.ACCEPTED:
-        return Verdict(accepted=False, reason=REFUSALS[cached.status], group=cached.group)
+    if info.status is not TokenStatus.ACCEPTED:
+        return Verdict(accepted=False, reason=REFUSALS[info.status], group=info.group)
     if not settings.local_authorize_offline:
-        return Verdict(accepted=False, reason="no connection to the central system", group=cached.group)
-    return Verdict(accepted=True, group=cached.group)
+        return Verdict(accepted=False, reason="no connection to the central system", group=info.group)
+    return Verdict(accepted=True, group=info.group)
 
 
 def verdict_of(info: TokenInfo, at: Instant) -> Verdict:

@@ -13,7 +13,7 @@ from agent.core.effects import ReportStatus
 from agent.core.limits import ignores_commands
 from agent.core.metering import SILENT, broken
 from agent.core.model import STATION, ConnectorStatus, ErrorCode, EvseId, Pilot
-from agent.core.state import Availability, EvseState, EvseView, Phase
+from agent.core.state import Availability, EvseState, EvseView, Phase, StationState
 from agent.core.turn import Turn
 
 SILENCE_S: Final = 5.0
@@ -113,13 +113,20 @@ def show(turn: Turn, evse: EvseState) -> None:
 
 def show_station(turn: Turn) -> None:
     """Report connector 0, whose status is the station's own and not its connectors'."""
-    broken_reader = turn.state.reader_error is not None
+    error, words = _station_error(turn.state)
     status = ConnectorStatus.AVAILABLE if turn.state.station.operative else ConnectorStatus.UNAVAILABLE
-    shown = (status, ErrorCode.READER_FAILURE if broken_reader else ErrorCode.NO_ERROR)
+    shown = (status, error)
     if turn.state.station_shown != shown:
         turn.state = replace(turn.state, station_shown=shown)
-        words = turn.state.reader_error
         turn.effects.append(ReportStatus(STATION, shown[0], shown[1], turn.at, words[:50] if words else None))
+
+
+def _station_error(state: StationState) -> tuple[ErrorCode, str | None]:
+    if state.reader_error is not None:
+        return ErrorCode.READER_FAILURE, state.reader_error
+    if state.conflicts:
+        return ErrorCode.LOCAL_LIST_CONFLICT, "the central system contradicts its local list"
+    return ErrorCode.NO_ERROR, None
 
 
 def change(turn: Turn, target: EvseId, *, operative: bool) -> bool:

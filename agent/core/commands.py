@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from agent.core.company import CompanySettings
-from agent.core.model import EvseId, IdToken, Profile
+from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.settings import Settings, SettingValue
 
 
@@ -73,6 +73,28 @@ class ChangeAvailability:
 @dataclass(frozen=True, slots=True)
 class ClearCache:
     """Forget what central systems said of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """What a central system's list says of a token; info None takes it out of the list."""
+
+    id_token: IdToken
+    info: TokenInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendLocalList:
+    """Replace the local authorisation list (full), or change entries of it, and give it a version."""
+
+    version: int
+    entries: tuple[ListEntry, ...]
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GetLocalListVersion:
+    """Tell the version of the local list; ``Outcome.list_version`` carries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +197,8 @@ Command: TypeAlias = (
     | UnlockConnector
     | ChangeAvailability
     | ClearCache
+    | SendLocalList
+    | GetLocalListVersion
     | GetSettings
     | ChangeSetting
     | ResetSetting
@@ -198,6 +222,8 @@ class Result(StrEnum):
     SCHEDULED = "scheduled"
     RESTART_REQUIRED = "restart-required"
     NOT_SUPPORTED = "not-supported"
+    VERSION_MISMATCH = "version-mismatch"
+    FAILED = "failed"
     UNLOCKED = "unlocked"
     UNLOCK_FAILED = "unlock-failed"
 
@@ -206,10 +232,12 @@ class Result(StrEnum):
 class Outcome:
     """What came of a command.
 
-    reason: for the person who asked, None when all went well; settings: for GetSettings.
+    reason: for the person who asked, None when all went well; settings: for GetSettings; list_version: for
+    GetLocalListVersion, -1 where the list is switched off, 0 while it is empty.
     """
 
     command: Command
     result: Result
     reason: str | None = None
     settings: Settings | None = field(default=None)
+    list_version: int | None = None

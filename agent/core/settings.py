@@ -22,6 +22,7 @@ class Settings:
     clock_aligned_interval_s: int = 0
     connection_timeout_s: int = 60
     heartbeat_interval_s: int = 300
+    local_list_enabled: bool = True
     local_authorize_offline: bool = True
     local_pre_authorize: bool = False
     max_energy_on_invalid_wh: int = 0

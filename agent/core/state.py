@@ -213,11 +213,31 @@ class Cached:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry of the local authorisation list; only the central system changes it."""
+
+    id_token: IdToken
+    info: TokenInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersion:
+    """The version that the central system gave its list last; 0 before the first."""
+
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens known here, by ``IdToken.key``; durable."""
+    """Tokens known here, by ``IdToken.key``; durable.
+
+    cards: known to the installer; cache: what central systems said; listed: the local authorisation list.
+    """
 
     cards: Mapping[str, Card] = field(default_factory=dict)
     cache: Mapping[str, Cached] = field(default_factory=dict)
+    listed: Mapping[str, Listed] = field(default_factory=dict)
+    list_version: ListVersion = ListVersion()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +289,8 @@ class IdSource:
 class StationState:
     """Everything the core decides from.
 
-    asking: questions under way; requests: how many were asked; link_retry: when LinkCompany is sent again (monotonic;
+    asking: questions under way; requests: how many were asked; conflicts: keys of listed tokens of which the central
+    system said something else; link_retry: when LinkCompany is sent again (monotonic;
     infinite while an answer is waited for) and how often it failed; restarting: sessions are being ended for a reset,
     at the latest until ``restart_by``; cause: why the previous run of this process ended, for sessions found open.
     """
@@ -285,6 +306,7 @@ class StationState:
     requests: int = 0
     reader_error: str | None = None
     station_shown: tuple[ConnectorStatus, ErrorCode] | None = None
+    conflicts: frozenset[str] = frozenset()
     link_retry: tuple[float, int] | None = None
     restarting: ResetKind | None = None
     restart_by: float = 0.0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from agent.core import local_list
 from agent.core.commands import ChangeSetting, Command, LinkCompany, Outcome, Result, UnlinkCompany
 from agent.core.settings import SettingValue
 from agent.ocpp.company_link import normalise_code
@@ -21,6 +22,8 @@ MOST: Final = 2**31 - 1
 LIST_LENGTH: Final = 20
 """Members of a measurand list."""
 VALUE_LENGTH: Final = 500
+PROFILES: Final = ("Core", "LocalAuthListManagement")
+"""Feature profiles that are built; actions of others are answered NotSupported."""
 ROTATIONS: Final = frozenset({"NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR"})
 
 Parse = Callable[[str, StationView], SettingValue]
@@ -188,6 +191,8 @@ KEYS: Final = _table((
     _fixed("ConnectorPhaseRotationMaxLength", lambda station: station.connectors + 1),
     _fixed("GetConfigurationMaxKeys", lambda _: 100),
     _setting("HeartbeatInterval", "heartbeat_interval_s", parse_integer(least=1)),
+    _setting("LocalAuthListEnabled", "local_list_enabled", parse_boolean),
+    _fixed("LocalAuthListMaxLength", lambda _: local_list.LONGEST),
     _setting("LocalAuthorizeOffline", "local_authorize_offline", parse_boolean),
     _setting("LocalPreAuthorize", "local_pre_authorize", parse_boolean),
     _setting("MaxEnergyOnInvalidId", "max_energy_on_invalid_wh", parse_integer()),
@@ -200,6 +205,7 @@ KEYS: Final = _table((
     _setting("MinimumStatusDuration", "minimum_status_duration_s", parse_integer()),
     _fixed("NumberOfConnectors", lambda station: station.connectors),
     _setting("ResetRetries", "reset_retries", parse_integer()),
+    _fixed("SendLocalListMaxLength", lambda _: local_list.LONGEST),
     _fixed("StopTransactionMaxMeterValues", lambda _: 1000),
     _setting("StopTransactionOnEVSideDisconnect", "stop_on_ev_disconnect", parse_boolean),
     _setting("StopTransactionOnInvalidId", "stop_on_invalid", parse_boolean),
@@ -207,7 +213,7 @@ KEYS: Final = _table((
     _fixed("StopTxnAlignedDataMaxLength", lambda _: LIST_LENGTH),
     _setting("StopTxnSampledData", "stop_sampled_measurands", parse_nothing),
     _fixed("StopTxnSampledDataMaxLength", lambda _: LIST_LENGTH),
-    _fixed("SupportedFeatureProfiles", lambda _: "Core"),
+    _fixed("SupportedFeatureProfiles", lambda _: ",".join(PROFILES)),
     _setting("TransactionMessageAttempts", "message_attempts", parse_integer()),
     _setting("TransactionMessageRetryInterval", "message_retry_interval_s", parse_integer()),
     _setting("UnlockConnectorOnEVSideDisconnect", "unlock_on_ev_disconnect", None),  # fixed cable: errata 3.84

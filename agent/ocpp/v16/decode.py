@@ -1,6 +1,6 @@
 """Requests of an OCPP 1.6 central system, and their answers; a module that is ``dialect.Commands``.
 
-The schemas are those of the package ``ocpp``. Only the profile Core is announced; what belongs to others is refused.
+The schemas are those of the package ``ocpp``. What belongs to profiles that are not announced is refused.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from typing import Any, Final
 from ocpp.messages import get_validator
 from ocpp.v16.enums import Action
 
+from agent.core import local_list
 from agent.core.commands import (
     ChangeAvailability,
     ChangeSetting,
     ClearCache,
     Command,
+    GetLocalListVersion,
     GetSettings,
     LinkCompany,
+    ListEntry,
     Outcome,
     PushCompanyLink,
     PushCompanySettings,
@@ -26,13 +29,14 @@ from agent.core.commands import (
     Reset,
     ResetKind,
     Result,
+    SendLocalList,
     UnlinkCompany,
     UnlockConnector,
 )
 from agent.core.errors import RpcError
-from agent.core.model import EvseId, IdToken
+from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
 from agent.ocpp import company_link
-from agent.ocpp.dialect import Immediate, StationView
+from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
 from agent.ocpp.v16 import configuration
 
@@ -83,12 +87,22 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
             return configuration.changed(outcome)
         case PushCompanySettings() | PushCompanyLink():
             return _transferred(outcome)
-        case UnlockConnector():
-            return {"status": UNLOCK.get(outcome.result, "UnlockFailed")}
-        case ChangeAvailability():
-            return {"status": "Scheduled" if outcome.result is Result.SCHEDULED else _accepted(outcome)}
+        case GetLocalListVersion():
+            return {"listVersion": local_list.SWITCHED_OFF if outcome.list_version is None else outcome.list_version}
         case _:
-            return {"status": _accepted(outcome)}
+            return {"status": _status(command, outcome)}
+
+
+def _status(command: Command, outcome: Outcome) -> str:
+    match command:
+        case UnlockConnector():
+            return UNLOCK.get(outcome.result, "UnlockFailed")
+        case ChangeAvailability() if outcome.result is Result.SCHEDULED:
+            return "Scheduled"
+        case SendLocalList():
+            return LIST.get(outcome.result, "Failed")
+        case _:
+            return _accepted(outcome)
 
 
 def _check(action: str, payload: JsonObject) -> None:
@@ -119,6 +133,11 @@ def _transferred(outcome: Outcome) -> JsonObject:
     return {"status": status, "data": company_link.refusal(outcome.reason)}
 
 
+LIST: Final = {
+    Result.ACCEPTED: "Accepted",
+    Result.NOT_SUPPORTED: "NotSupported",
+    Result.VERSION_MISMATCH: "VersionMismatch",
+}
 UNLOCK: Final = {
     Result.ACCEPTED: "Unlocked",
     Result.UNLOCKED: "Unlocked",
@@ -174,6 +193,31 @@ def _change_availability(payload: JsonObject, _station: StationView) -> Decoded:
     return ChangeAvailability(_connector(payload), operative=_text(payload, "type") == "Operative")
 
 
+def _send_local_list(payload: JsonObject, _station: StationView) -> Decoded:
+    given = payload.get("localAuthorizationList")
+    entries = tuple(_list_entry(entry) for entry in given) if isinstance(given, list) else ()
+    version = payload["listVersion"]
+    return SendLocalList(version if isinstance(version, int) else 0, entries, _text(payload, "updateType") == "Full")
+
+
+def _list_entry(entry: Mapping[str, object]) -> ListEntry:
+    """Return an entry of a list. Raises: RpcError for an expiry that is no time, since it would never expire."""
+    given = entry.get("idTagInfo")
+    id_token = IdToken(str(entry["idTag"]))
+    if not isinstance(given, dict):
+        return ListEntry(id_token, None)
+    parent, expiry = given.get("parentIdTag"), given.get("expiryDate")
+    until = moment(expiry)
+    if expiry is not None and until is None:
+        raise RpcError("PropertyConstraintViolation", "idTagInfo.expiryDate: not a time")
+    group = IdToken(str(parent)) if parent else None
+    return ListEntry(id_token, TokenInfo(TokenStatus(str(given["status"])), until, group))
+
+
+def _list_version(_payload: JsonObject, _station: StationView) -> Decoded:
+    return GetLocalListVersion()
+
+
 #: Action -> what makes a command of its payload, which is valid by then.
 DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "RemoteStartTransaction": _remote_start,
@@ -183,6 +227,8 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "DataTransfer": _data_transfer,
     "Reset": _reset,
     "ClearCache": _clear_cache,
+    "SendLocalList": _send_local_list,
+    "GetLocalListVersion": _list_version,
     "UnlockConnector": _unlock,
     "ChangeAvailability": _change_availability,
 }

@@ -16,8 +16,10 @@ from agent.core.commands import (
     ChangeSetting,
     ClearCache,
     Command,
+    GetLocalListVersion,
     GetSettings,
     LinkCompany,
+    ListEntry,
     Outcome,
     PushCompanyLink,
     PushCompanySettings,
@@ -26,15 +28,16 @@ from agent.core.commands import (
     Reset,
     ResetKind,
     Result,
+    SendLocalList,
     UnlinkCompany,
     UnlockConnector,
 )
 from agent.core.company import Company, CompanySettings
 from agent.core.errors import RpcError
-from agent.core.model import EvseId, IdToken
+from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
 from agent.core.settings import Settings
 from agent.ocpp.company_link import VENDOR
-from agent.ocpp.dialect import Immediate, StationView
+from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import Incoming, JsonObject
 from agent.ocpp.v16.decode import DECODERS, answer, decode
 
@@ -51,6 +54,10 @@ def refusal(action: str, payload: JsonObject) -> RpcError:
     with pytest.raises(RpcError) as caught:
         ask(action, payload)
     return caught.value
+
+
+def listing(*entries: JsonObject) -> JsonObject:
+    return {"listVersion": 1, "updateType": "Full", "localAuthorizationList": list(entries)}
 
 
 #: Action, payload, command, and the action whose response the answer must be.
@@ -76,6 +83,29 @@ COMMANDS: list[tuple[str, JsonObject, Command]] = [
     ("UnlockConnector", {"connectorId": 1}, UnlockConnector(ONE)),
     ("ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}, ChangeAvailability(EvseId(0), operative=False)),
     ("ChangeAvailability", {"connectorId": 1, "type": "Operative"}, ChangeAvailability(ONE, operative=True)),
+    ("GetLocalListVersion", {}, GetLocalListVersion()),
+    ("SendLocalList", {"listVersion": 3, "updateType": "Full"}, SendLocalList(3, (), full=True)),
+    (
+        "SendLocalList",
+        {
+            "listVersion": 4,
+            "updateType": "Differential",
+            "localAuthorizationList": [
+                {"idTag": "a1", "idTagInfo": {"status": "Accepted", "expiryDate": "2026-12-01T00:00:00+01:00"}},
+                {"idTag": "b2", "idTagInfo": {"status": "ConcurrentTx", "parentIdTag": "P"}},
+                {"idTag": "c3"},
+            ],
+        },
+        SendLocalList(
+            4,
+            (
+                ListEntry(IdToken("a1"), TokenInfo(TokenStatus.ACCEPTED, moment("2026-11-30T23:00:00Z"))),
+                ListEntry(IdToken("b2"), TokenInfo(TokenStatus.CONCURRENT_TX, None, IdToken("P"))),
+                ListEntry(IdToken("c3"), None),
+            ),
+            full=False,
+        ),
+    ),
     (
         "DataTransfer",
         {"vendorId": VENDOR.upper(), "messageId": "CompanySettings", "data": '{"version":7}'},
@@ -118,10 +148,21 @@ def test_every_outcome_of_every_command_has_a_valid_answer(action: str, command:
         (RemoteStart(IdToken("A"), None), Result.ACCEPTED, "Accepted"),
         (RemoteStart(IdToken("A"), None), Result.NOT_SUPPORTED, "Rejected"),
         (Reset(ResetKind.SOFT), Result.SCHEDULED, "Accepted"),
+        (SendLocalList(1, (), full=True), Result.ACCEPTED, "Accepted"),
+        (SendLocalList(1, (), full=True), Result.FAILED, "Failed"),
+        (SendLocalList(1, (), full=True), Result.REJECTED, "Failed"),
+        (SendLocalList(1, (), full=True), Result.VERSION_MISMATCH, "VersionMismatch"),
+        (SendLocalList(1, (), full=True), Result.NOT_SUPPORTED, "NotSupported"),
     ],
 )
 def test_outcomes_have_the_words_of_1_6(command: Command, result: Result, status: str) -> None:
     assert answer(command, Outcome(command, result), VIEW)["status"] == status
+
+
+@pytest.mark.parametrize(("number", "told"), [(7, 7), (0, 0), (-1, -1), (None, -1)])
+def test_the_version_of_the_local_list_is_told(number: int | None, told: int) -> None:
+    command = GetLocalListVersion()
+    assert answer(command, Outcome(command, Result.ACCEPTED, list_version=number), VIEW) == {"listVersion": told}
 
 
 def test_a_refused_push_tells_why() -> None:
@@ -147,6 +188,16 @@ def test_a_refused_push_tells_why() -> None:
         ("GetConfiguration", {"key": "HeartbeatInterval"}, "TypeConstraintViolation"),
         ("GetConfiguration", {"key": [7]}, "TypeConstraintViolation"),
         ("RemoteStartTransaction", {"idTag": "x" * 21}, "PropertyConstraintViolation"),
+        ("SendLocalList", {"updateType": "Full"}, "ProtocolError"),
+        ("SendLocalList", {"listVersion": 1, "updateType": "Half"}, "PropertyConstraintViolation"),
+        ("SendLocalList", listing({"idTag": "x" * 21}), "PropertyConstraintViolation"),
+        ("SendLocalList", listing({"idTag": "x", "idTagInfo": {"status": "Fine"}}), "PropertyConstraintViolation"),
+        (
+            "SendLocalList",
+            listing({"idTag": "x", "idTagInfo": {"status": "Accepted", "expiryDate": "soon"}}),
+            "PropertyConstraintViolation",
+        ),
+        ("SendLocalList", listing({"idTag": "x", "idTagInfo": {}}), "ProtocolError"),
     ],
 )
 def test_what_is_wrong_with_a_request_has_its_own_code(action: str, payload: JsonObject, code: str) -> None:

@@ -710,7 +710,7 @@ async def test_a_large_message_is_taken() -> None:
     central = Central()
     async with running(central) as station:
         await station.accepted()
-        reply = await central.ask("SendLocalList", {"x": "y" * 2**20})
+        reply = await central.ask("ReserveNow", {"x": "y" * 2**20})
         assert reply[:3] == [4, "s1", "NotSupported"]
 
 
