@@ -62,6 +62,14 @@ class Evse(Protocol):
         ...
 
 
+class Lock(Protocol):
+    """The lock of a socket."""
+
+    async def unlock(self) -> None:
+        """Open it once. Raises: EvseFault where it stays locked, or nobody can tell."""
+        ...
+
+
 class CardReader(Protocol):
     """A reader of id tokens."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.core import local_list, session
+from agent.core import local_list, session, unlocking, waiting
 from agent.core.authorization import (
     AskVerdict,
     Known,
@@ -23,7 +23,7 @@ from agent.core.availability import fault, startable
 from agent.core.effects import AskCsms, Indicate
 from agent.core.facts import StartTrigger
 from agent.core.metering import SILENT, fresh
-from agent.core.model import EvseId, IdToken, Profile, StopReason, TokenInfo
+from agent.core.model import STATION, EvseId, IdToken, Profile, StopReason, TokenInfo
 from agent.core.state import Asking, EvseState, Grant, Phase, Session
 from agent.core.turn import Turn
 
@@ -36,26 +36,30 @@ def present(turn: Turn, id_token: IdToken) -> None:
         return
     own = next((e for e in turn.state.evses if e.session and e.session.id_token.key == id_token.key), None)
     granted = next((e for e in turn.state.evses if e.grant and e.grant.id_token.key == id_token.key), None)
+    waits = next((g for g in turn.state.waiting if g.id_token.key == id_token.key), None)
     if own is not None:
         _end_own(turn, own, id_token)
     elif granted is not None:
         turn.put(replace(granted, grant=None))
         turn.effects.append(Indicate(granted.id, "card taken back", accepted=True))
+    elif waits is not None:
+        waiting.take_back(turn, waits)
+        turn.effects.append(Indicate(None, "card taken back", accepted=True))
     else:
         _start_or_group(turn, id_token)
 
 
-def admit(turn: Turn, evse: EvseState, id_token: IdToken, trigger: StartTrigger) -> str | None:
+def admit(turn: Turn, evse: EvseId, id_token: IdToken, trigger: StartTrigger) -> str | None:
     """Decide about a token for an EVSE that may start, asking the central system where it must be asked.
 
-    Returns why it is refused, None where it is accepted or asked about.
+    evse: 0 for the next plug, wherever it is. Returns why it is refused, None where it is accepted or asked about.
     """
     about = known(turn.state.tokens, id_token, turn.settings, turn.at)
     decision = decide(about, turn.settings, online=turn.state.cloud.online)
     if isinstance(decision, AskVerdict):
-        _ask(turn, evse, id_token, trigger, stops=False)
+        _ask(turn, _Wish(evse, id_token, trigger), stops=False)
         return None
-    return _settle(turn, _Wish(evse.id, id_token, trigger), decision)
+    return _settle(turn, _Wish(evse, id_token, trigger), decision)
 
 
 def answered(turn: Turn, request: int, info: TokenInfo | None) -> None:
@@ -125,23 +129,35 @@ def _end_own(turn: Turn, evse: EvseState, id_token: IdToken) -> None:
 def _start_or_group(turn: Turn, id_token: IdToken) -> None:
     """A card that has nothing running: it may start, or end its group's session."""
     about = known(turn.state.tokens, id_token, turn.settings, turn.at)
-    evse = _choose(turn)
+    idle = waiting.free(turn)
+    info = about.info
+    holds = unlocking.claimed(turn, id_token, info.group if info else None)
     if about.blocked is not None:
-        _refuse(turn, evse.id if evse else None, id_token, about.blocked)
-    elif evse is not None:
-        _admit_card(turn, evse, id_token)
+        _refuse(turn, _of(idle), id_token, about.blocked)
+    elif holds is not None:
+        unlocking.open_lock(turn, holds)
+    elif idle and (idle[0].plugged_since is not None or waiting.room(turn, idle)):
+        _admit_card(turn, idle, id_token)
     elif running := _running(turn):
         _try_group(turn, running, id_token, about)
     else:
         _refuse(turn, None, id_token, _why_not(turn))
 
 
-def _admit_card(turn: Turn, evse: EvseState, id_token: IdToken) -> None:
-    """Take a card for an EVSE that may start; without a meter nobody starts (promise 5)."""
-    if fresh(evse.meter, turn.at, turn.evse_policy(evse)):
-        admit(turn, evse, id_token, StartTrigger.CARD)
+def _of(idle: Sequence[EvseState]) -> EvseId | None:
+    """Return the EVSE that a card is for: the car that waits longest, or the only free one; None: any of several."""
+    return idle[0].id if len(idle) == 1 or (idle and idle[0].plugged_since is not None) else None
+
+
+def _admit_card(turn: Turn, idle: Sequence[EvseState], id_token: IdToken) -> None:
+    """Take a card where it may start; without a meter nobody starts (promise 5)."""
+    measured = [e for e in idle if fresh(e.meter, turn.at, turn.evse_policy(e))]
+    chosen = _of(idle)
+    if not measured or (chosen is not None and measured[0].id != chosen):
+        first = idle[0]
+        _refuse(turn, chosen, id_token, f"no meter reading: {first.meter.error or SILENT}")
     else:
-        _refuse(turn, evse.id, id_token, f"no meter reading: {evse.meter.error or SILENT}")
+        admit(turn, _of(measured) or STATION, id_token, StartTrigger.CARD)
 
 
 def _running(turn: Turn) -> list[tuple[EvseState, Session]]:
@@ -166,7 +182,7 @@ def _try_group(turn: Turn, running: list[tuple[EvseState, Session]], id_token: I
     if mate is not None:
         session.end(turn, mate, StopReason.LOCAL, id_token)
     elif asks and fleet is not None:
-        _ask(turn, fleet, id_token, StartTrigger.CARD, stops=True)
+        _ask(turn, _Wish(fleet.id, id_token, StartTrigger.CARD), stops=True)
     else:
         _refuse(turn, running[0][0].id, id_token, ANOTHER)
 
@@ -179,14 +195,15 @@ def _stop_for_group(turn: Turn, asking: Asking, verdict: Verdict) -> None:
         _refuse(turn, asking.evse, asking.id_token, ANOTHER)
 
 
-def _ask(turn: Turn, evse: EvseState, id_token: IdToken, trigger: StartTrigger, *, stops: bool) -> None:
+def _ask(turn: Turn, wish: _Wish, *, stops: bool) -> None:
     """Ask the central system; an earlier question about the token, which the station decided, no longer counts."""
     request, now = turn.state.requests + 1, turn.at.mono
     drop = now + max(turn.settings.message_timeout_s, turn.policy.answer_wait_s)
-    asking = Asking(request, evse.id, id_token, trigger, now + turn.policy.answer_wait_s, drop, stops=stops)
-    others = tuple(a for a in turn.state.asking if a.id_token.key != id_token.key)
+    until = now + turn.policy.answer_wait_s
+    asking = Asking(request, wish.evse, wish.id_token, wish.trigger, until, drop, stops=stops)
+    others = tuple(a for a in turn.state.asking if a.id_token.key != wish.id_token.key)
     turn.state = replace(turn.state, asking=(*others, asking), requests=request)
-    turn.effects.append(AskCsms(request, id_token))
+    turn.effects.append(AskCsms(request, wish.id_token))
 
 
 def _decide_alone(turn: Turn, asking: Asking) -> None:
@@ -206,28 +223,31 @@ def _forget(turn: Turn, asking: Asking) -> None:
 
 def _settle(turn: Turn, wish: _Wish, verdict: Verdict) -> str | None:
     """Grant a wish, or refuse it; returns why."""
-    evse = turn.state.evse(wish.evse)
+    evse = _placed(turn, wish.evse)
     refusal = verdict.reason if not verdict.accepted else None
-    if refusal is None and not startable(turn, evse):
+    if refusal is None and (not startable(turn, evse) if evse else not waiting.free(turn)):
         refusal = "the charger is no longer free"
-    if refusal is None:
-        session.grant(turn, evse, Grant(wish.id_token, verdict.profile, wish.trigger, verdict.group, None))
+    given = Grant(wish.id_token, verdict.profile, wish.trigger, verdict.group, None)
+    if refusal is not None:
+        _refuse(turn, evse.id if evse else None, wish.id_token, refusal)
+    elif evse is None:
+        waiting.wait(turn, given)
     else:
-        _refuse(turn, wish.evse, wish.id_token, refusal)
+        session.grant(turn, evse, given)
     return refusal
+
+
+def _placed(turn: Turn, wanted: EvseId) -> EvseState | None:
+    """Return the EVSE that a token is for by now; None where that is still open."""
+    if wanted != STATION:
+        return turn.state.evse(wanted)
+    idle = waiting.free(turn)
+    chosen = _of(idle)
+    return None if chosen is None else idle[0]
 
 
 def _refuse(turn: Turn, evse: EvseId | None, id_token: IdToken, why: str) -> None:
     turn.effects.append(Indicate(evse, f"card {id_token.masked} refused: {why}", accepted=False))
-
-
-def _choose(turn: Turn) -> EvseState | None:
-    """Return the EVSE that a card is for: the one that was plugged in last, else the first free one."""
-    free = [e for e in turn.state.evses if startable(turn, e)]
-    plugged = [e for e in free if e.plugged_since is not None]
-    if plugged:
-        return max(plugged, key=lambda e: e.plugged_since or 0.0)
-    return free[0] if free else None
 
 
 def _why_not(turn: Turn) -> str:
@@ -235,7 +255,7 @@ def _why_not(turn: Turn) -> str:
     evses = turn.state.evses
     if turn.state.restarting is not None:
         return "the charger is about to start again"
-    if any(e.grant is not None for e in evses):
+    if turn.state.waiting or any(e.grant is not None for e in evses):
         return "the charger waits for the car of another card"
     if any(e.finishing or e.session is not None for e in evses):
         return "the last session is over: unplug the car before the next one"

@@ -57,13 +57,17 @@ REASONS: Final = {ResetKind.SOFT: StopReason.SOFT_RESET, ResetKind.HARD: StopRea
 
 
 def perform(turn: Turn, call: CallRef, command: Command) -> None:
-    """Do what was asked; the answer is the first effect of it, so that it is on the wire before what follows."""
+    """Do what was asked; the answer is the first effect of it, so that it is on the wire before what follows.
+
+    Only a lock answers for itself, once it has moved.
+    """
     place = len(turn.effects)
     outcome = _outcome(turn, call, command)
-    turn.effects.insert(place, Answer(call, outcome))
+    if outcome is not None:
+        turn.effects.insert(place, Answer(call, outcome))
 
 
-def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome:  # noqa: C901, PLR0911, PLR0912  # one line per command
+def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -74,7 +78,7 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome:  # noqa: C
         case Reset():
             return _reset(turn, command)
         case UnlockConnector():
-            return Outcome(command, Result.NOT_SUPPORTED, "the connector has no lock that can be opened from here")
+            return _unlock(turn, call, command)
         case ChangeAvailability():
             return _availability(turn, command)
         case ClearCache():
@@ -122,7 +126,7 @@ def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
     if card is not None and card.profile is Profile.PRIVATE:
         session.grant(turn, evse, Grant(command.id_token, Profile.PRIVATE, trigger, None, None))
     elif trigger is StartTrigger.INSTALLER or turn.settings.authorize_remote:
-        refusal = admission.admit(turn, evse, command.id_token, trigger)
+        refusal = admission.admit(turn, evse.id, command.id_token, trigger)
     else:
         session.grant(turn, evse, Grant(command.id_token, Profile.FLEET, trigger, None, None))
     if refusal is not None and trigger is StartTrigger.INSTALLER:
@@ -182,11 +186,21 @@ def _stop(turn: Turn, command: StopSession) -> Outcome:
 
 
 def _reset(turn: Turn, command: Reset) -> Outcome:
-    turn.state = replace(turn.state, restarting=command.kind, restart_by=turn.at.mono + RESET_WITHIN_S)
+    turn.state = replace(turn.state, waiting=(), restarting=command.kind, restart_by=turn.at.mono + RESET_WITHIN_S)
     for evse in turn.state.evses:
         turn.put(replace(turn.state.evse(evse.id), grant=None))
         session.end(turn, turn.state.evse(evse.id), REASONS[command.kind])
     return Outcome(command, Result.ACCEPTED)
+
+
+def _unlock(turn: Turn, call: CallRef, command: UnlockConnector) -> Outcome | None:
+    """Open the lock after ending what runs (OCPP 1.6 ed. 2, section 5.18); None: the lock itself gives the answer."""
+    if not turn.state.has(command.evse) or not turn.policy.evse(command.evse).has_lock:
+        return Outcome(command, Result.NOT_SUPPORTED, "the connector has no lock that can be opened from here")
+    evse = turn.state.evse(command.evse)
+    turn.put(replace(evse, unlocking=(*evse.unlocking, call)))
+    session.end(turn, turn.state.evse(evse.id), StopReason.UNLOCK_COMMAND)
+    return None
 
 
 def _availability(turn: Turn, command: ChangeAvailability) -> Outcome:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from agent.core.effects import ReportStatus
-from agent.core.limits import ignores_commands
+from agent.core.limits import WARNINGS, ignores_commands, serious
 from agent.core.metering import SILENT, broken
 from agent.core.model import STATION, ConnectorStatus, ErrorCode, EvseId, Pilot
+from agent.core.policy import Policy
 from agent.core.state import Availability, EvseState, EvseView, Phase, StationState
 from agent.core.turn import Turn
 
@@ -23,13 +24,25 @@ SILENCE_S: Final = 5.0
 FAULTS: Final[Mapping[str, ErrorCode]] = {
     "rcd": ErrorCode.GROUND_FAILURE,
     "dc_residual": ErrorCode.GROUND_FAILURE,
+    "gfci": ErrorCode.GROUND_FAILURE,
+    "gfci_selftest": ErrorCode.GROUND_FAILURE,
+    "ground": ErrorCode.GROUND_FAILURE,
+    "contactor": ErrorCode.POWER_SWITCH_FAILURE,
     "contactor_weld": ErrorCode.POWER_SWITCH_FAILURE,
+    "contactor_welded": ErrorCode.POWER_SWITCH_FAILURE,
     "contactor_open": ErrorCode.POWER_SWITCH_FAILURE,
+    "relay_closure": ErrorCode.POWER_SWITCH_FAILURE,
     "over_current": ErrorCode.OVER_CURRENT_FAILURE,
     "over_temperature": ErrorCode.HIGH_TEMPERATURE,
+    "temperature": ErrorCode.HIGH_TEMPERATURE,
+    "internal": ErrorCode.INTERNAL_ERROR,
+    "device_error": ErrorCode.INTERNAL_ERROR,
     "lock": ErrorCode.CONNECTOR_LOCK_FAILURE,
+    "over_voltage": ErrorCode.OVER_VOLTAGE,
+    "under_voltage": ErrorCode.UNDER_VOLTAGE,
     "diode": ErrorCode.EV_COMMUNICATION_ERROR,
     "cp": ErrorCode.EV_COMMUNICATION_ERROR,
+    "cp_error": ErrorCode.EV_COMMUNICATION_ERROR,
 }
 
 #: Phase of a running session -> what is shown.
@@ -42,6 +55,10 @@ SHOWN: Final[Mapping[Phase, ConnectorStatus]] = {
 }
 
 
+#: The car alone moves a session between these (IEC 61851-1 states C and B), some do so many times a minute.
+FLAPPING: Final = frozenset({ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EV})
+
+
 def fault(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
     """Return what is wrong with an EVSE, in OCPP's code and in words; None where nothing is."""
     return _controller_fault(evse.evse) or _silence(turn, evse)
@@ -49,12 +66,18 @@ def fault(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
 
 def _controller_fault(view: EvseView) -> tuple[ErrorCode, str] | None:
     if view.reading is not None and view.error is None:
-        for name in view.reading.faults:
+        for name in serious(view.reading):
             words = "a fault, and not which" if name == "unknown" else name
             return FAULTS.get(name, ErrorCode.OTHER_ERROR), f"the controller reports: {words}"
         if view.reading.pilot in {Pilot.E, Pilot.F}:
             return ErrorCode.OTHER_ERROR, f"control pilot in state {view.reading.pilot}"
     return None
+
+
+def _warning(view: EvseView) -> tuple[ErrorCode, str] | None:
+    """Return what the controller warns of: shown with its code beside the status that is true (section 4.9)."""
+    names = () if view.reading is None or view.error is not None else view.reading.faults
+    return next(((WARNINGS[n], f"the controller warns: {n}") for n in names if n in WARNINGS), None)
 
 
 def _silence(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
@@ -99,16 +122,36 @@ def status_of(turn: Turn, evse: EvseState) -> tuple[ConnectorStatus, ErrorCode, 
     wrong = fault(turn, evse)
     if wrong is not None:
         return ConnectorStatus.FAULTED, wrong[0], wrong[1]
-    return _sound_status(turn, evse), ErrorCode.NO_ERROR, None
+    warned = _warning(evse.evse)
+    status = _sound_status(turn, evse)
+    return (status, ErrorCode.NO_ERROR, _info(evse)) if warned is None else (status, *warned)
 
 
 def show(turn: Turn, evse: EvseState) -> None:
     """Report a connector whose status or error changed; nothing before it was heard, or found silent."""
     status, error, words = status_of(turn, evse)
     heard = (evse.evse if turn.evse_policy(evse).controlled else evse.meter).reading is not None
-    if (heard or status is ConnectorStatus.FAULTED) and evse.shown != (status, error):
-        turn.put(replace(evse, shown=(status, error)))
-        turn.effects.append(ReportStatus(evse.id, status, error, turn.at, words[:50] if words else None))
+    if not heard and status is not ConnectorStatus.FAULTED:
+        return
+    since = None if evse.shown == (status, error) else evse.unshown or turn.at
+    if since is None or turn.at.mono < since.mono + must_last(evse, status, turn.policy):
+        if since != evse.unshown:
+            turn.put(replace(evse, unshown=since))
+        return
+    turn.put(replace(evse, shown=(status, error), unshown=None))
+    turn.effects.append(ReportStatus(evse.id, status, error, since, words[:50] if words else None))
+
+
+def must_last(evse: EvseState, status: ConnectorStatus | None, policy: Policy) -> float:
+    """Return for how long (s) a new status must last before it is shown: flaps of the car, and the end of a fault.
+
+    status None: whatever it is, the longest that may be.
+    """
+    before = None if evse.shown is None else evse.shown[0]
+    if before is ConnectorStatus.FAULTED and status is not ConnectorStatus.FAULTED:
+        return policy.fault_clears_s
+    flaps = before in FLAPPING and (status is None or (status in FLAPPING and status is not before))
+    return policy.flap_s if flaps else 0.0
 
 
 def show_station(turn: Turn) -> None:
@@ -136,7 +179,8 @@ def change(turn: Turn, target: EvseId, *, operative: bool) -> bool:
     """
     if target != STATION:
         return _change(turn, turn.state.evse(target), operative=operative)
-    turn.state = replace(turn.state, station=Availability(operative))
+    waiting = turn.state.waiting if operative else ()
+    turn.state = replace(turn.state, station=Availability(operative), waiting=waiting)
     done = [_change(turn, evse, operative=operative) for evse in turn.state.evses]
     return all(done)
 
@@ -149,11 +193,18 @@ def _change(turn: Turn, evse: EvseState, *, operative: bool) -> bool:
     return False
 
 
+def _info(evse: EvseState) -> str | None:
+    """Return what is worth telling beside a status: that the car's end of the cable is out (section 4.9)."""
+    seen, running = evse.evse.reading, evse.session
+    out = seen is not None and seen.connected is False
+    return "EV side disconnected" if out and running is not None and running.phase is Phase.SUSPENDED_EV else None
+
+
 def _sound_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
     """Return what is shown while nothing is wrong; without a controller the meter tells whether a car draws."""
     if evse.session is not None:
         return SHOWN[evse.session.phase]
-    if evse.finishing and evse.plugged_since is not None:
+    if evse.finishing:
         return ConnectorStatus.FINISHING
     if not operative(turn, evse):
         return ConnectorStatus.UNAVAILABLE

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
+from agent.core.availability import must_last
 from agent.core.policy import Policy
 from agent.core.sampling import boundary_pending
 from agent.core.session import ending_deadlines
 from agent.core.state import EvseState, StationState
+from agent.core.waiting import plug_deadline
 
 
 def next_deadline(state: StationState, policy: Policy) -> float | None:
@@ -26,13 +28,20 @@ def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
         yield state.link_retry[0]
     if state.restarting is not None:
         yield state.restart_by
+    yield from (given.until for given in state.waiting if given.until is not None)
+    settings = state.overrides.over(policy.settings)
     for evse in state.evses:
         yield from _evse_deadlines(evse, policy)
+        until = plug_deadline(settings.connection_timeout_s, evse) if policy.shared_reader else None
+        if until is not None and not any(a.pending and a.evse == evse.id for a in state.asking):
+            yield until
 
 
 def _evse_deadlines(evse: EvseState, policy: Policy) -> Iterator[float]:
     if evse.grant is not None and evse.grant.until is not None:
         yield evse.grant.until
+    if evse.unshown is not None:
+        yield evse.unshown.mono + must_last(evse, None, policy)
     if evse.recovering is not None:
         yield evse.recovering
     if boundary_pending(evse) and evse.boundary_due is not None:

@@ -41,6 +41,14 @@ class Energise:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlock:
+    """Open the lock of a socket; what becomes of it comes back as LockMoved with the same call."""
+
+    evse: EvseId
+    call: CallRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PollMeter:
     """Read this EVSE's meter now, before the next turn of the poll."""
 
@@ -136,6 +144,7 @@ class Stop:
 
 Effect: TypeAlias = (
     Energise
+    | Unlock
     | PollMeter
     | AskCsms
     | ReportStatus

@@ -58,6 +58,15 @@ class EvseFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LockMoved:
+    """The lock of a socket was to open, and did or did not; call: who asked, None where the station did."""
+
+    evse: EvseId
+    call: CallRef | None
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CloudChanged:
     """The link to the commanding central system came or went, or its registration changed.
 
@@ -142,6 +151,7 @@ Event: TypeAlias = (
     | MeterFailed
     | EvseRead
     | EvseFailed
+    | LockMoved
     | CloudChanged
     | AuthorizationAnswered
     | StartAnswered

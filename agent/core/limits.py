@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from agent.core.effects import Deenergise, Energise, Reduce
 from agent.core.metering import broken
-from agent.core.model import EvseReading, MilliAmp
+from agent.core.model import ErrorCode, EvseReading, MilliAmp
 from agent.core.state import EvseState, EvseView, Phase, Session
 from agent.core.turn import Turn
 
@@ -16,6 +17,17 @@ READBACK_S: Final = 3.0
 IGNORED_LIMIT: Final = 3
 """So many commands without effect make a fault."""
 OFF: Final = MilliAmp(0)
+
+#: What a controller tells and copes with by itself -> OCPP error code; charging goes on.
+WARNINGS: Final[Mapping[str, ErrorCode]] = {
+    "derating": ErrorCode.HIGH_TEMPERATURE,
+    "bus_idle": ErrorCode.OTHER_ERROR,
+}
+
+
+def serious(seen: EvseReading) -> tuple[str, ...]:
+    """Return the faults that forbid charging."""
+    return tuple(name for name in seen.faults if name not in WARNINGS)
 
 
 def wanted(evse: EvseState, turn: Turn) -> MilliAmp | None:
@@ -37,7 +49,7 @@ def suspended_by_station(evse: EvseState, turn: Turn) -> bool:
     if session is None:
         return False
     gone = broken(evse.meter, turn.at.mono, turn.evse_policy(evse).meter_grace_s)
-    faulty = evse.evse.reading is not None and bool(evse.evse.reading.faults)
+    faulty = evse.evse.reading is not None and bool(serious(evse.evse.reading))
     return gone or faulty or _spent(evse, session, turn.settings.max_energy_on_invalid_wh)
 
 

@@ -213,7 +213,8 @@ class EvseReading:
     """What an EVSE controller told in one poll; None means not known, never zero or no.
 
     pilot: IEC 61851 state; offering: a current is offered by PWM; limit: commanded now, read back,
-    0 while paused; faults: names of this project (``diode``, ``rcd``, ``contactor_weld``, …).
+    0 while paused; faults: names of this project (``diode``, ``rcd``, ``contactor_weld``, …); plug: whether one is in
+    the socket, None where the cable is fixed, or nobody can tell.
     """
 
     at: Instant
@@ -223,3 +224,4 @@ class EvseReading:
     offering: bool | None = None
     limit: MilliAmp | None = None
     faults: tuple[str, ...] = ()
+    plug: bool | None = None

@@ -39,7 +39,8 @@ class Policy:
     central system before the station decides by itself; resume_window_s: a session found open at start goes on when
     the gap was shorter; settle_s: so long a car may take to begin to draw, and to stop; last_reading_s: and so long
     after that the meter is waited for; snapshot_s: a running session's reading is made durable so often; tariff: the
-    configuration file's.
+    configuration file's. flap_s: a change between charging and suspended by the car is shown when it has lasted so
+    long; fault_clears_s: and a fault's end; reader: there is a card reader.
     """
 
     evses: tuple[EvsePolicy, ...]
@@ -53,6 +54,14 @@ class Policy:
     settle_s: float = 5.0
     last_reading_s: float = 10.0
     snapshot_s: float = 60.0
+    flap_s: float = 2.0
+    fault_clears_s: float = 5.0
+    reader: bool = True
+
+    @property
+    def shared_reader(self) -> bool:
+        """Several EVSEs share a card reader."""
+        return self.reader and len(self.evses) > 1
 
     def evse(self, evse: EvseId) -> EvsePolicy:
         """Return the policy of one EVSE; one that is no longer configured has the defaults."""

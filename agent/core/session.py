@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 from agent.core import company as companies
+from agent.core import unlocking
 from agent.core.authorization import blocked, current
 from agent.core.availability import maybe_plugged, sound
 from agent.core.charges import bill, counted
@@ -36,7 +37,7 @@ from agent.core.model import (
 )
 from agent.core.policy import Policy
 from agent.core.sampling import replan
-from agent.core.state import Ending, EvseState, Grant, Phase, Session, Stretch
+from agent.core.state import Claim, Ending, EvseState, Grant, Phase, Session, Stretch
 from agent.core.tariff import Terms
 from agent.core.turn import Turn
 
@@ -47,6 +48,9 @@ FOLLOWING: Final[Mapping[tuple[bool, bool], Phase]] = {
     (False, True): Phase.SUSPENDED_EV,
     (False, False): Phase.SUSPENDED_EVSE,
 }
+
+EMERGENCY: Final = frozenset({"emergency", "emergency_stop"})
+"""Faults that end a session for good, since somebody pressed a button."""
 
 
 def grant(turn: Turn, evse: EvseState, given: Grant) -> None:
@@ -92,10 +96,12 @@ def follow(turn: Turn, evse: EvseState, seen: EvseReading) -> None:
     session = evse.session
     if session is None or evse.recovering is not None or session.phase is Phase.ENDING:
         return
-    if seen.connected is False:
+    if not EMERGENCY.isdisjoint(seen.faults):
+        end(turn, evse, StopReason.EMERGENCY_STOP)
+    elif seen.connected is False:
         _unplugged(turn, evse)
-        return
-    shift(turn, evse, _phase(turn, evse, session, seen))
+    else:
+        shift(turn, evse, _phase(turn, evse, session, seen))
 
 
 def unheard(turn: Turn, evse: EvseState) -> None:
@@ -176,10 +182,11 @@ def close(turn: Turn, evse: EvseState, reading: Reading, *quality: Quality) -> N
             refund=billed.refund,
         )
     )
-    finishing = evse.plugged_since is not None
-    evse = replace(evse, session=None, finishing=finishing, settled_at=None)
+    in_socket = evse.evse.reading is not None and evse.evse.reading.plug is True
+    evse = replace(evse, session=None, finishing=evse.plugged_since is not None or in_socket, settled_at=None)
     turn.put(replace(evse, next_sample=None, boundary=None, boundary_due=None))
     _scheduled_availability(turn, evse)
+    unlocking.closed(turn, evse.id, ending.reason, Claim(session.id_token, session.group))
 
 
 def break_off(turn: Turn, evse: EvseState, last: Reading, mark: Quality) -> None:

@@ -12,11 +12,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from agent.core.commands import ResetKind
+from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
+    STATION,
     ConnectorStatus,
     ErrorCode,
     EvseId,
@@ -162,6 +163,14 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A plug that is kept locked after its session: only this token, or its group, may have it."""
+
+    id_token: IdToken
+    group: IdToken | None
+
+
+@dataclass(frozen=True, slots=True)
 class EvseState:
     """One EVSE: its running session and service state (durable), and what is seen of it.
 
@@ -169,7 +178,8 @@ class EvseState:
     recovering: monotonic second until which a session found at start waits for its devices; None otherwise.
     settled_at: monotonic second from which a reading is the last of an ending session; next_sample: when the next
     periodic one is due (monotonic); boundary: when the price may change next (UTC), boundary_due: the same by the
-    monotonic clock until a reading was asked for.
+    monotonic clock until a reading was asked for. claim: who may have the plug, where it is kept back; unlocking: who
+    waits for the lock to open. shown: as last reported; unshown: since when something else is to be, which has to last.
     """
 
     id: EvseId
@@ -185,7 +195,10 @@ class EvseState:
     next_sample: float | None = None
     boundary: datetime | None = None
     boundary_due: float | None = None
+    claim: Claim | None = None
+    unlocking: tuple[CallRef, ...] = ()
     shown: tuple[ConnectorStatus, ErrorCode] | None = None
+    unshown: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +271,8 @@ class Asking:
     """A token that the central system was asked about.
 
     until: when the station decides by itself; drop: when a late answer no longer counts; refused, taken: it has
-    decided no, or yes; stops: the question is whether the token may end a session of its group.
+    decided no, or yes; stops: the question is whether the token may end a session of its group. evse: 0 for a token
+    that came before any car, where several EVSEs are free.
     """
 
     request: int
@@ -276,6 +290,11 @@ class Asking:
         """Nobody has decided yet."""
         return not (self.refused or self.taken)
 
+    @property
+    def anywhere(self) -> bool:
+        """The token is for the next plug, wherever it is."""
+        return self.evse == STATION
+
 
 @dataclass(frozen=True, slots=True)
 class IdSource:
@@ -289,10 +308,11 @@ class IdSource:
 class StationState:
     """Everything the core decides from.
 
-    asking: questions under way; requests: how many were asked; conflicts: keys of listed tokens of which the central
-    system said something else; link_retry: when LinkCompany is sent again (monotonic;
-    infinite while an answer is waited for) and how often it failed; restarting: sessions are being ended for a reset,
-    at the latest until ``restart_by``; cause: why the previous run of this process ended, for sessions found open.
+    waiting: tokens that may charge, for the next plug at any EVSE; asking: questions under way; requests: how many were
+    asked; conflicts: keys of listed tokens that the central system contradicts; link_retry: when LinkCompany is sent
+    again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are being
+    ended for a reset, at the latest until ``restart_by``; cause: why the previous run of this process ended, for
+    sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -302,6 +322,7 @@ class StationState:
     ids: IdSource = IdSource()
     station: Availability = Availability()
     cloud: Cloud = Cloud()
+    waiting: tuple[Grant, ...] = ()
     asking: tuple[Asking, ...] = ()
     requests: int = 0
     reader_error: str | None = None

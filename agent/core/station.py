@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, asked, linking, metering, recovery, sampling, session
+from agent.core import admission, asked, linking, metering, recovery, sampling, session, unlocking, waiting
 from agent.core.availability import show, show_station
 from agent.core.commands import ResetKind
 from agent.core.effects import Restart, Stop
@@ -20,6 +20,7 @@ from agent.core.events import (
     EvseFailed,
     EvseRead,
     LinkAnswered,
+    LockMoved,
     MeterFailed,
     MeterRead,
     ReaderChanged,
@@ -49,6 +50,7 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     turn = Turn(state, at, policy)
     _route(turn, event)
     admission.overdue(turn)
+    waiting.overdue(turn)
     linking.due(turn)
     for evse in state.evses:
         _let_settle(turn, turn.state.evse(evse.id))
@@ -70,6 +72,8 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
             _evse_read(turn, event)
         case EvseFailed():
             _evse_failed(turn, event)
+        case LockMoved():
+            unlocking.moved(turn, event.evse, event.call, opened=event.opened)
         case ReaderChanged():
             turn.state = replace(turn.state, reader_error=event.error)
         case CloudChanged():
@@ -98,9 +102,11 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
 def _let_settle(turn: Turn, evse: EvseState) -> None:
     """Let one EVSE draw the consequences of what was just learnt, in the order in which they depend on each other."""
     recovery.look(turn, evse)
+    waiting.settle(turn, turn.state.evse(evse.id))
     session.await_start(turn, turn.state.evse(evse.id))
     sampling.ask_at_boundary(turn, turn.state.evse(evse.id))
     session.conclude(turn, turn.state.evse(evse.id))
+    unlocking.settled(turn, turn.state.evse(evse.id))
     _rephase(turn, turn.state.evse(evse.id))
     drive(turn, turn.state.evse(evse.id))
     show(turn, turn.state.evse(evse.id))
@@ -127,9 +133,11 @@ def _evse_read(turn: Turn, event: EvseRead) -> None:
     evse, seen = turn.state.evse(event.evse), event.reading
     evse = turn.put(replace(evse, evse=replace(evse.evse, reading=seen, error=None, failed_since=None)))
     if seen.connected and evse.plugged_since is None:
-        turn.put(replace(evse, plugged_since=turn.at.mono))
+        evse = turn.put(replace(evse, plugged_since=turn.at.mono))
     elif seen.connected is False:
-        turn.put(replace(evse, plugged_since=None, finishing=False))
+        evse = turn.put(replace(evse, plugged_since=None, finishing=evse.finishing and seen.plug is True))
+    if seen.plug is False and evse.claim is not None:
+        turn.put(replace(evse, claim=None))
 
 
 def _evse_failed(turn: Turn, event: EvseFailed) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from agent.core.commands import CallRef
 from agent.core.effects import (
     Answer,
     Deenergise,
@@ -18,6 +19,7 @@ from agent.core.effects import (
     Restart,
     SafetyEffect,
     Stop,
+    Unlock,
 )
 from agent.core.model import EvseId, MilliAmp
 from agent.ports import Destination
@@ -52,6 +54,8 @@ class Performer:
         match effect:
             case Energise(evse, limit):
                 self._limit(evse, limit)
+            case Unlock(evse, call):
+                self._unlock(evse, call)
             case PollMeter(evse):
                 self._poll(evse)
             case Answer(call, _):
@@ -72,6 +76,10 @@ class Performer:
     def _limit(self, evse: EvseId, limit: MilliAmp) -> None:
         if evse in self.commanders:
             self.commanders[evse].order(limit)
+
+    def _unlock(self, evse: EvseId, call: CallRef | None) -> None:
+        if evse in self.commanders:
+            self.commanders[evse].unlock(call)
 
     def _poll(self, evse: EvseId) -> None:
         if evse in self.meters:

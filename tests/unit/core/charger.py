@@ -88,12 +88,13 @@ class Site:
     deaf: bool = False
     shows_limit: bool = True
     values: tuple[Value, ...] = ()
+    plug: bool | None = None
 
     def flow(self, seconds: float) -> None:
         """Let energy flow as car and controller have it, and let the car follow the offer after that."""
         if self.charging:
             self.count(Decimal(self.power_w) * Decimal(str(seconds)) / 3600)
-        self.charging = self.plugged and self.hungry and self.limit > 0 and not self.faults
+        self.charging = self.plugged and self.hungry and self.limit > 0 and self.faults in {(), ("derating",)}
 
     def count(self, energy: Decimal) -> None:
         """Let the meter count energy (Wh)."""
@@ -105,7 +106,7 @@ class Site:
         offering = self.limit > 0
         pilot = self.pilot or (Pilot.A if not self.plugged else Pilot.C if self.charging else Pilot.B)
         limit = MilliAmp(self.limit) if self.shows_limit else None
-        return EvseReading(at, pilot, self.plugged, self.charging, offering, limit, self.faults)
+        return EvseReading(at, pilot, self.plugged, self.charging, offering, limit, self.faults, self.plug)
 
     def order(self, limit: int) -> None:
         """Take a command, where the controller listens."""

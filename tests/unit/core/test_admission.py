@@ -424,17 +424,7 @@ def test_a_card_of_the_group_ends_the_second_of_two_sessions() -> None:
 # --- which connector ------------------------------------------------------------------------------------------------
 
 
-def test_a_card_is_for_the_car_that_was_plugged_in_last() -> None:
-    c = two()
-    c.plug()
-    c.run(3)
-    c.sites[TWO].plugged = True
-    c.run(1)
-    c.card(ALICE)
-    assert c.only(SessionStarted).evse == TWO
-
-
-def test_a_card_without_a_car_is_for_the_first_free_connector() -> None:
+def test_a_card_without_a_car_is_for_the_only_free_connector() -> None:
     c = two()
     c.command(ChangeAvailability(ONE, operative=False))
     c.card(ALICE)

@@ -11,7 +11,7 @@ from agent.core.commands import ChangeAvailability, Result
 from agent.core.effects import Deenergise, Energise, ReportStatus
 from agent.core.events import EvseFailed, EvseRead, MeterFailed, MeterRead, ReaderChanged
 from agent.core.facts import SessionEnded
-from agent.core.model import STATION, EvseId, EvseReading, Pilot, Reading, Value, Wh
+from agent.core.model import STATION, EvseId, EvseReading, Pilot, Reading, StopReason, Value, Wh
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.state import EvseState, StationState
 from tests.unit.core.charger import BOB, ONE, PRIVATE, TWO, Charger, a_charger, charging
@@ -136,7 +136,9 @@ def test_a_fault_of_the_controller_has_its_code_and_goes_by_itself(fault: str, c
     assert c.shown == f"Faulted/{code}"
     assert c.last(ReportStatus).info == f"the controller reports: {fault}"
     c.site.faults = ()
-    c.run(1)
+    c.run(4)
+    assert c.shown == f"Faulted/{code}"
+    c.run(2)
     assert c.shown == "Available"
 
 
@@ -148,6 +150,8 @@ def test_a_fault_in_mid_session_withdraws_the_offer_and_keeps_the_session() -> N
     assert c.shown == "Faulted/GroundFailure"
     assert c.phase == "suspended-evse"
     c.site.faults = ()
+    c.run(3)
+    assert c.shown == "Faulted/GroundFailure"
     c.run(3)
     assert c.shown == "Charging"
     assert not c.all(SessionEnded)
@@ -169,7 +173,7 @@ def test_a_silent_controller_is_shown_after_five_seconds() -> None:
     c.run(2)
     assert c.shown == "Faulted/InternalError"
     c.site.evse_error = None
-    c.run(1)
+    c.run(6)
     assert c.shown == "Available"
 
 
@@ -239,3 +243,69 @@ def test_a_plug_that_the_controller_cannot_see_changes_nothing_shown() -> None:
     assert c.shown == "Available"
     c.do(EvseFailed(ONE, "x"))
     assert c.shown == "Available"
+
+
+def test_a_warning_of_the_controller_has_its_code_beside_the_true_status_and_charging_goes_on() -> None:
+    c = charging()
+    c.site.faults = ("derating",)
+    c.site.charging = True
+    c.run(2)
+    assert c.shown == "Charging/HighTemperature"
+    assert not c.safety[1:]
+    c.site.faults = ()
+    c.run(2)
+    assert c.shown == "Charging"
+
+
+def test_flaps_of_the_car_are_not_shown_and_a_real_pause_is() -> None:
+    c = charging()
+    c.run(5)
+    before = len(c.statuses)
+    for _ in range(3):
+        c.site.hungry = False
+        c.run(1)
+        c.site.hungry = True
+        c.run(1)
+    assert c.statuses[before:] == []
+    c.site.hungry = False
+    paused = c.mono + 1
+    c.run(4)
+    assert c.statuses[before:] == ["SuspendedEV"]
+    assert c.last(ReportStatus).at.mono == pytest.approx(paused, abs=1)
+    c.site.hungry = True
+    c.run(5)
+    assert c.statuses[before:] == ["SuspendedEV", "Charging"]
+
+
+def test_a_fault_that_comes_again_within_its_time_was_never_gone() -> None:
+    c = a_charger()
+    for _ in range(3):
+        c.site.faults = ("rcd",)
+        c.run(1)
+        c.site.faults = ()
+        c.run(3)
+    assert c.statuses[1:] == ["Faulted"]
+    c.run(3)
+    assert c.shown == "Available"
+
+
+def test_the_car_side_out_is_told_beside_a_session_that_stays_open() -> None:
+    c = charging(a_charger(lambda s: replace(s, stop_on_ev_disconnect=False)))
+    c.run(3)
+    c.unplug()
+    c.run(3)
+    assert c.shown == "SuspendedEV"
+    assert c.last(ReportStatus).info == "EV side disconnected"
+
+
+@pytest.mark.parametrize("name", ["emergency", "emergency_stop"])
+def test_an_emergency_stop_ends_the_session_for_good(name: str) -> None:
+    c = charging()
+    c.run(3)
+    c.site.faults = (name,)
+    c.run(8)
+    assert c.only(SessionEnded).reason is StopReason.EMERGENCY_STOP
+    assert c.shown == "Faulted/OtherError"
+    c.site.faults = ()
+    c.run(7)
+    assert c.shown == "Finishing"

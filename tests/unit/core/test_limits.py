@@ -85,7 +85,7 @@ def test_a_controller_that_offers_more_than_told_is_faulty_in_the_end_and_told_f
     c.run(30)
     assert told(c) >= before + 9
     c.site.deaf = False
-    c.run(5)
+    c.run(10)
     assert c.shown == "Finishing"
     assert c.site.limit == 0
 

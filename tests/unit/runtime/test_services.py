@@ -10,9 +10,21 @@ from decimal import Decimal
 import pytest
 
 from agent.core.commands import CallRef, ClearCache, Outcome, Result
-from agent.core.effects import Answer, AskCsms, Deenergise, Effect, Energise, Indicate, PollMeter, Reduce, Restart, Stop
+from agent.core.effects import (
+    Answer,
+    AskCsms,
+    Deenergise,
+    Effect,
+    Energise,
+    Indicate,
+    PollMeter,
+    Reduce,
+    Restart,
+    Stop,
+    Unlock,
+)
 from agent.core.errors import EvseFault, MeterCorrupt, MeterTimeout
-from agent.core.events import Event, EvseFailed, EvseRead, MeterFailed, MeterRead
+from agent.core.events import Event, EvseFailed, EvseRead, LockMoved, MeterFailed, MeterRead
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import EvseId, EvseReading, IdToken, MilliAmp, Pilot, Reading, Wh
 from agent.runtime.clock import SystemClock, boot_id, ntp_synchronised
@@ -159,6 +171,37 @@ async def test_a_limit_that_is_not_taken_is_an_event() -> None:
     commander.order(MilliAmp(6000))
     await settle()
     assert events == [EvseFailed(ONE, "no answer")]
+    running.cancel()
+
+
+class Socket:
+    """The lock of a socket, which may be stuck."""
+
+    def __init__(self, *, stuck: bool = False) -> None:
+        self.stuck = stuck
+        self.opened = 0
+
+    async def unlock(self) -> None:
+        if self.stuck:
+            message = "the bolt is stuck"
+            raise EvseFault(message)
+        self.opened += 1
+
+
+@pytest.mark.parametrize("lock", [Socket(), Socket(stuck=True), None])
+async def test_a_lock_opens_after_the_limit_and_tells_who_asked_what_became_of_it(lock: Socket | None) -> None:
+    box, events = Box(), list[Event]()
+    commander = Commander(ONE, box, events.append, lock)
+    performer = Performer({ONE: commander}, {}, lambda _: None)
+    call = CallRef("cloud", "7")
+    performer.perform(Unlock(ONE, call))
+    performer.perform(Unlock(ONE))
+    performer.safety(Deenergise(ONE))
+    running = asyncio.ensure_future(commander.run())
+    await settle()
+    opens = lock is not None and not lock.stuck
+    assert events == [LockMoved(ONE, call, opens), LockMoved(ONE, None, opens)]
+    assert box.limits == [0]
     running.cancel()
 
 
