@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from agent.core.effects import Effect
-from agent.core.facts import Fact
+from agent.core.facts import Fact, SessionSampled, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import EvseReading, IdToken, MilliAmp, Reading, SessionId
 from agent.core.outbox import Queued
@@ -105,6 +105,7 @@ class OutboxRow:
     text: the frame as first sent, None before; a resend sends exactly this.
     transaction: the destination's name of the fact's session, None while its start has not been answered;
     start_given_up: the start will never be answered, so that followers go out with -1 (OCPP 1.6 errata 3.18).
+    history: start and readings of the session that the fact ends, where they are to go with it.
     """
 
     message: Queued
@@ -112,6 +113,7 @@ class OutboxRow:
     text: str | None
     transaction: int | str | None
     start_given_up: bool
+    history: tuple[SessionStarted | SessionSampled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,10 @@ class Outbox(Protocol):
 
     async def rows(self, limit: int) -> tuple[OutboxRow, ...]:
         """Return the oldest rows that still have to go, at most ``limit``."""
+        ...
+
+    async def history(self, session: SessionId) -> tuple[SessionStarted | SessionSampled, ...]:
+        """Return the start and the readings of a session, in their order."""
         ...
 
     async def sending(self, texts: Sequence[tuple[int, str]]) -> None:

@@ -8,7 +8,16 @@ from typing import Any, Final, TypeVar, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from agent.core.errors import JournalCorrupt
-from agent.core.facts import SCHEMA, Fact, HeldDropped, HeldReleased, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import (
+    SCHEMA,
+    Fact,
+    HeldDropped,
+    HeldReleased,
+    MeterSampled,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+)
 
 T = TypeVar("T")
 
@@ -17,11 +26,13 @@ FACTS: Final[dict[str, type[Fact]]] = {
     "session-started": SessionStarted,
     "session-sampled": SessionSampled,
     "session-ended": SessionEnded,
+    "meter-sampled": MeterSampled,
     "held-released": HeldReleased,
     "held-dropped": HeldDropped,
 }
 NAMES: Final = {kind: name for name, kind in FACTS.items()}
-SAMPLED: Final = NAMES[SessionSampled]
+SAMPLES: Final = (NAMES[SessionSampled], NAMES[MeterSampled])
+"""What is told once and not kept in a lane after that."""
 
 
 def dump(value: object) -> str:

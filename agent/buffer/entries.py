@@ -11,9 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias, assert_never
 from uuid import uuid4
 
-from agent.buffer.codec import NAMES, dump
+from agent.buffer.codec import NAMES, SAMPLES, dump
 from agent.buffer.database import Statement
-from agent.core.facts import SCHEMA, Fact, HeldDropped, HeldReleased, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import (
+    SCHEMA,
+    Fact,
+    HeldDropped,
+    HeldReleased,
+    MeterSampled,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+)
 from agent.core.instant import Instant
 from agent.core.model import Profile, Reporting, SessionId
 from agent.core.state import Durable
@@ -30,6 +39,24 @@ SESSION: Final = (
 END: Final = "UPDATE session SET end_fact = ? WHERE id = ?"
 DELIVERY: Final = "INSERT INTO delivery (session, destination) VALUES (?, ?)"
 QUEUE: Final = "INSERT INTO outbox (destination, fact, session, message_id, state) VALUES (?, ?, ?, ?, ?)"
+
+THIN_EVERY: Final = 256
+MOST_WITHOUT_SESSION: Final = 5_000
+MOST_SAMPLES: Final = 20_000
+"""Samples that wait in a lane, those between sessions and all of them; starts and ends are never dropped."""
+#: Drops every second of the samples that wait where there are more than so many; of those without a session, or all.
+THIN: Final = f"""
+DELETE FROM outbox WHERE (destination, fact) IN (
+    SELECT destination, fact FROM (
+        SELECT o.destination, o.fact, count(*) OVER lane AS total,
+            row_number() OVER (lane ORDER BY o.fact) AS place
+        FROM outbox AS o JOIN fact AS f ON f.seq = o.fact
+        WHERE o.state IN ('queued', 'held') AND o.text IS NULL AND f.kind IN {SAMPLES}
+            AND (o.session IS NULL) >= ?2
+        WINDOW lane AS (PARTITION BY o.destination)
+    ) WHERE total > ?1 AND place % 2 = 0
+)
+"""  # noqa: S608  # a constant of the codec
 
 OF_CODE: Final = "session IN (SELECT id FROM session WHERE reporting = 'hold' AND company_code = ?)"
 RELEASE_ROWS: Final = f"UPDATE outbox SET state = 'queued' WHERE state = 'held' AND {OF_CODE}"  # noqa: S608  # the constant above
@@ -80,6 +107,8 @@ class Entry:
                 self._start(fact)
             case SessionSampled() | SessionEnded():
                 self._follow(fact)
+            case MeterSampled():
+                self._sample(fact)
             case HeldReleased():
                 self._record(fact, self._at)
                 self._settle(fact.company_code, Reporting.REPORT, RELEASE_ROWS)
@@ -106,14 +135,28 @@ class Entry:
             raise AssertionError(f"session {fact.session} is not running: it has not begun, or has ended already")
         seq = self._record(fact, fact.at if isinstance(fact, SessionEnded) else fact.reading.at, session)
         self._queue(fact, seq, session)
+        if isinstance(fact, SessionSampled):
+            self._thin(seq)
         if isinstance(fact, SessionEnded):
             self.statements.append((END, (seq, fact.session)))
             del self.running[fact.session]
 
+    def _sample(self, fact: MeterSampled) -> None:
+        """Write a reading that belongs to no session: it may go everywhere."""
+        seq = self._record(fact, fact.reading.at)
+        rows = [(name, seq, None, str(uuid4()), "queued") for name in self._destinations]
+        self.statements += [(QUEUE, row) for row in rows]
+        self._thin(seq)
+
+    def _thin(self, seq: int) -> None:
+        """Now and then see that samples which nobody takes do not fill the disk: every second of too many goes."""
+        if seq % THIN_EVERY == 0:
+            self.statements += [(THIN, (MOST_WITHOUT_SESSION, 1)), (THIN, (MOST_SAMPLES, 0))]
+
     def _record(self, fact: Fact, at: Instant, session: Running | None = None) -> int:
         """Append the fact and return its number."""
         place: tuple[str | None, int | None] = (None, None)
-        if session is not None and not isinstance(fact, HeldReleased | HeldDropped):
+        if session is not None and isinstance(fact, OfSession):
             if fact.seq != session.next_seq:
                 raise AssertionError(f"session {fact.session}: fact {fact.seq} where {session.next_seq} is due")
             place = (fact.session, fact.seq)

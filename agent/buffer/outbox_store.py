@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from agent.buffer.codec import SAMPLED, load_fact
+from agent.buffer.codec import SAMPLES, load_fact
 from agent.buffer.database import Database, Statement
 from agent.buffer.timeline import BOOTS, Timeline, doubtful, timeline
+from agent.core.facts import SessionSampled, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import SessionId
 from agent.core.outbox import Queued
@@ -20,12 +21,13 @@ SELECT o.fact, o.message_id, o.session, o.attempts, o.error, o.text, f.kind, f.s
     coalesce(b.state = 'quarantined' AND b.fact <> o.fact, 0) AS start_given_up
 FROM outbox AS o INDEXED BY outbox_waiting
 JOIN fact AS f ON f.seq = o.fact
-JOIN session AS s ON s.id = o.session
-JOIN delivery AS d ON d.session = o.session AND d.destination = o.destination
+LEFT JOIN session AS s ON s.id = o.session
+LEFT JOIN delivery AS d ON d.session = o.session AND d.destination = o.destination
 LEFT JOIN outbox AS b ON b.destination = o.destination AND b.fact = s.start_fact
 WHERE o.destination = ? AND o.state = 'queued'
 ORDER BY o.fact LIMIT ?
 """
+HISTORY: Final = "SELECT kind, schema, json FROM fact WHERE session = ? ORDER BY session_seq"
 COUNT: Final = "SELECT count(*) FROM outbox INDEXED BY outbox_waiting WHERE destination = ? AND state = 'queued'"
 SENDING: Final = "UPDATE outbox SET text = ? WHERE destination = ? AND fact = ? AND text IS NULL"
 NAME: Final = (
@@ -34,7 +36,7 @@ NAME: Final = (
 )
 FORGET: Final = (
     "DELETE FROM outbox WHERE destination = ? AND fact = ?"  # noqa: S608  # a constant of the codec
-    f" AND (SELECT kind FROM fact WHERE seq = outbox.fact) = '{SAMPLED}'"
+    f" AND (SELECT kind FROM fact WHERE seq = outbox.fact) IN {SAMPLES}"
 )
 CONFIRM: Final = (
     "UPDATE outbox SET state = 'confirmed', error = NULL, settled_at = ? WHERE destination = ? AND fact = ?"
@@ -79,6 +81,13 @@ class OutboxStore:
             )
             for row, fact in zip(found, facts, strict=True)
         )
+
+    async def history(self, session: SessionId) -> tuple[SessionStarted | SessionSampled, ...]:
+        """Return the start and the readings of a session in their order, their times as best known now."""
+        found = await self._database.read(HISTORY, (session,))
+        times = await self._timeline()
+        facts = (times.corrected_fact(load_fact(row["kind"], row["schema"], row["json"])) for row in found)
+        return tuple(fact for fact in facts if isinstance(fact, SessionStarted | SessionSampled))
 
     async def sending(self, texts: Sequence[tuple[int, str]]) -> None:
         """Keep the frames (row, text) before they leave for the first time; a frame once kept never changes."""
@@ -127,7 +136,7 @@ class OutboxStore:
         return Queued(
             row=row["fact"],
             message_id=row["message_id"],
-            session=SessionId(row["session"]),
+            session=None if row["session"] is None else SessionId(row["session"]),
             attempts=row["attempts"],
             not_before=self._not_before.get(row["fact"], 0.0),
             error=row["error"],

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from agent.core.facts import Fact, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import Fact, MeterSampled, SessionEnded, SessionSampled, SessionStarted
 from agent.core.instant import Instant, TimeStatus
 
 BOOTS: Final = "SELECT number, anchor_mono, anchor_wall, seen_mono FROM boot ORDER BY number DESC"
@@ -64,11 +64,12 @@ class Timeline:
             case SessionStarted():
                 reading = replace(fact.reading, at=self.corrected(fact.reading.at))
                 return replace(fact, at=self.corrected(fact.at), reading=reading)
-            case SessionSampled():
+            case SessionSampled() | MeterSampled():
                 return replace(fact, reading=replace(fact.reading, at=self.corrected(fact.reading.at)))
             case SessionEnded():
                 periods = tuple(replace(p, start=self.corrected(p.start)) for p in fact.periods)
-                return replace(fact, at=self.corrected(fact.at), periods=periods)
+                last = fact.reading and replace(fact.reading, at=self.corrected(fact.reading.at))
+                return replace(fact, at=self.corrected(fact.at), periods=periods, reading=last)
             case _:
                 return fact
 
@@ -91,7 +92,7 @@ def doubtful(fact: Fact) -> bool:
     match fact:
         case SessionStarted():
             return not TRUSTED.issuperset({fact.at.status, fact.reading.at.status})
-        case SessionSampled():
+        case SessionSampled() | MeterSampled():
             return fact.reading.at.status not in TRUSTED
         case SessionEnded():
             return not TRUSTED.issuperset({fact.at.status, *(p.start.status for p in fact.periods)})

@@ -147,7 +147,9 @@ def must_last(evse: EvseState, status: ConnectorStatus | None, policy: Policy) -
 
     status None: whatever it is, the longest that may be.
     """
-    before = None if evse.shown is None else evse.shown[0]
+    before, error = evse.shown or (None, None)
+    if error is ErrorCode.POWER_METER_FAILURE:
+        return 0.0  # a meter is distrusted for a while, or was silent for a while, before it is shown
     if before is ConnectorStatus.FAULTED and status is not ConnectorStatus.FAULTED:
         return policy.fault_clears_s
     flaps = before in FLAPPING and (status is None or (status in FLAPPING and status is not before))

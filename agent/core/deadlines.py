@@ -28,6 +28,8 @@ def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
         yield state.link_retry[0]
     if state.restarting is not None:
         yield state.restart_by
+    if state.grid is not None:
+        yield state.grid.due
     yield from (given.until for given in state.waiting if given.until is not None)
     settings = state.overrides.over(policy.settings)
     for evse in state.evses:

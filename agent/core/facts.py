@@ -70,11 +70,21 @@ class SessionSampled:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterSampled:
+    """The values of a connector's meter while it has no session."""
+
+    evse: EvseId
+    context: ReadingContext
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """A session is over.
 
     at: when its cause came; register: the meter then, or the last good one (see quality).
     id_token: who ended it, where a token did. refund: currency units with two places, None where nobody refunds.
+    reading: all that the meter told at the end, None where it told nothing then.
     """
 
     session: SessionId
@@ -88,6 +98,7 @@ class SessionEnded:
     periods: tuple[Period, ...] = ()
     cost: Cost | None = None
     refund: Decimal | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +124,4 @@ class HeldDropped:
     company_code: str
 
 
-Fact: TypeAlias = SessionStarted | SessionSampled | SessionEnded | HeldReleased | HeldDropped
+Fact: TypeAlias = SessionStarted | SessionSampled | SessionEnded | MeterSampled | HeldReleased | HeldDropped

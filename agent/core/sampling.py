@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from agent.core.charges import counted, next_stretch
 from agent.core.effects import PollMeter
 from agent.core.facts import SessionSampled
 from agent.core.instant import Instant, TimeStatus
-from agent.core.model import Quality, Reading, ReadingContext
+from agent.core.model import Quality, Reading, ReadingContext, Value
 from agent.core.state import EvseState, Phase, Session
 from agent.core.tariff import next_boundary
 from agent.core.turn import Turn
 
+NOMINAL_V: Final = 230
 LATE_S: Final = 10.0
 """Energy that flowed over a price boundary with so long no reading after it is not split where the price changed."""
 
@@ -50,8 +52,19 @@ def record(turn: Turn, evse: EvseState, reading: Reading, context: ReadingContex
     session = evse.session
     if session is None:
         return evse
-    turn.facts.append(SessionSampled(session.id, session.seq, session.evse, context, reading))
+    told = offered(turn, evse, reading)
+    turn.facts.append(SessionSampled(session.id, session.seq, session.evse, context, told))
     return turn.put(replace(evse, session=replace(kept(session, reading, turn.at), seq=session.seq + 1)))
+
+
+def offered(turn: Turn, evse: EvseState, reading: Reading) -> Reading:
+    """Return a reading with the current (A) and power (W) that are offered to the car, where this station decides."""
+    limit, policy = evse.evse.limit_sent, turn.evse_policy(evse)
+    if limit is None or not policy.controlled:
+        return reading
+    current = Decimal(limit) / 1000
+    values = (Value("current_offered", current), Value("power_offered", current * NOMINAL_V * policy.phases))
+    return replace(reading, values=(*reading.values, *values))
 
 
 def kept(session: Session, reading: Reading, at: Instant) -> Session:

@@ -36,7 +36,7 @@ from agent.core.model import (
     Wh,
 )
 from agent.core.policy import Policy
-from agent.core.sampling import replan
+from agent.core.sampling import offered, replan
 from agent.core.state import Claim, Ending, EvseState, Grant, Phase, Session, Stretch
 from agent.core.tariff import Terms
 from agent.core.turn import Turn
@@ -86,8 +86,9 @@ def begin(turn: Turn, evse: EvseState, given: Grant) -> None:
         turn.effects.append(Indicate(evse.id, text, accepted=False))
         return
     session = _opened(turn, evse, given, reading)
+    told = offered(turn, evse, reading)
     replan(turn, turn.put(replace(evse, session=session, grant=None, finishing=False, settled_at=None)))
-    turn.facts.append(_start_fact(session, reading))
+    turn.facts.append(_start_fact(session, told))
     turn.effects.append(Indicate(evse.id, f"session started for card {given.id_token.masked}", accepted=True))
 
 
@@ -180,6 +181,7 @@ def close(turn: Turn, evse: EvseState, reading: Reading, *quality: Quality) -> N
             periods=billed.periods,
             cost=billed.cost,
             refund=billed.refund,
+            reading=None if quality else offered(turn, evse, reading),
         )
     )
     in_socket = evse.evse.reading is not None and evse.evse.reading.plug is True

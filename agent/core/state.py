@@ -177,9 +177,10 @@ class EvseState:
     plugged_since: monotonic second, picks the connector for a card; finishing: a session ended, its car is plugged.
     recovering: monotonic second until which a session found at start waits for its devices; None otherwise.
     settled_at: monotonic second from which a reading is the last of an ending session; next_sample: when the next
-    periodic one is due (monotonic); boundary: when the price may change next (UTC), boundary_due: the same by the
-    monotonic clock until a reading was asked for. claim: who may have the plug, where it is kept back; unlocking: who
-    waits for the lock to open. shown: as last reported; unshown: since when something else is to be, which has to last.
+    periodic one is due (monotonic); aligned: the time of the grid that the next reading stands for; boundary: when the
+    price may change next (UTC), boundary_due: the same by the monotonic clock until a reading was asked for. claim: who
+    may have the plug, where it is kept back; unlocking: who waits for the lock to open. shown: as last reported;
+    unshown: since when something else is to be, which has to last.
     """
 
     id: EvseId
@@ -193,6 +194,7 @@ class EvseState:
     recovering: float | None = None
     settled_at: float | None = None
     next_sample: float | None = None
+    aligned: Instant | None = None
     boundary: datetime | None = None
     boundary_due: float | None = None
     claim: Claim | None = None
@@ -297,6 +299,15 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """The next even time of the day at which meters are read: by the wall (UTC), and by the monotonic clock."""
+
+    interval_s: int
+    wall: datetime
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
 class IdSource:
     """Seed and counter that session ids are made from; durable so that no id is made twice."""
 
@@ -308,11 +319,11 @@ class IdSource:
 class StationState:
     """Everything the core decides from.
 
-    waiting: tokens that may charge, for the next plug at any EVSE; asking: questions under way; requests: how many were
-    asked; conflicts: keys of listed tokens that the central system contradicts; link_retry: when LinkCompany is sent
-    again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are being
-    ended for a reset, at the latest until ``restart_by``; cause: why the previous run of this process ended, for
-    sessions found open.
+    waiting: tokens that may charge, for the next plug at any EVSE; asking: questions under way; grid: the next reading
+    at an even time of the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that
+    the central system contradicts; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is
+    waited for) and how often it failed; restarting: sessions are being ended for a reset, at the latest until
+    ``restart_by``; cause: why the previous run of this process ended, for sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -324,6 +335,7 @@ class StationState:
     cloud: Cloud = Cloud()
     waiting: tuple[Grant, ...] = ()
     asking: tuple[Asking, ...] = ()
+    grid: Grid | None = None
     requests: int = 0
     reader_error: str | None = None
     station_shown: tuple[ConnectorStatus, ErrorCode] | None = None

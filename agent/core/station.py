@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, asked, linking, metering, recovery, sampling, session, unlocking, waiting
+from agent.core import admission, aligned, asked, linking, metering, recovery, sampling, session, unlocking, waiting
 from agent.core.availability import show, show_station
 from agent.core.commands import ResetKind
 from agent.core.effects import Restart, Stop
@@ -52,6 +52,7 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     admission.overdue(turn)
     waiting.overdue(turn)
     linking.due(turn)
+    aligned.due(turn)
     for evse in state.evses:
         _let_settle(turn, turn.state.evse(evse.id))
     show_station(turn)
@@ -89,6 +90,7 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
         case CommandReceived():
             asked.perform(turn, event.call, event.command)
         case ClockStepped():
+            aligned.clock_stepped(turn)
             for evse in turn.state.evses:
                 sampling.clock_stepped(turn, evse)
         case ShutdownRequested():
@@ -125,6 +127,7 @@ def _meter_read(turn: Turn, event: MeterRead) -> None:
         if evse.session is None and before is not None:
             energy = Wh(event.reading.register - before.register)
             turn.put(replace(evse, meter=metering.unattributed(evse.meter, energy)))
+        aligned.take(turn, turn.state.evse(event.evse), event.reading)
         sampling.sample(turn, turn.state.evse(event.evse), event.reading)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from agent.core.events import Event, StartAnswered, TokenTold
-from agent.core.facts import Fact, SessionSampled, SessionStarted
+from agent.core.facts import Fact, SessionEnded, SessionSampled, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import IdToken, SessionId
 from agent.core.outbox import Failure, GiveUp, Idle, Queued, RetryPolicy, Send, Wait, after_failure, choose
@@ -214,6 +214,14 @@ class Lane:
         while len(self._names) > REMEMBERED:
             self._names.popitem(last=False)
 
+    async def _with_history(self, row: OutboxRow) -> OutboxRow:
+        """Return the end of a session with the readings that are to go with it."""
+        settings = self._settings()
+        wanted = settings.stop_sampled_measurands or settings.stop_aligned_measurands
+        if row.text is not None or not wanted or not isinstance(row.fact, SessionEnded):
+            return row
+        return replace(row, history=await self._outbox.history(row.fact.session))
+
     def _drop(self, row: OutboxRow) -> None:
         if self._batch and self._batch[0][0].message.row == row.message.row:
             self._batch.popleft()
@@ -240,7 +248,8 @@ class Lane:
         self._more = True
         fresh: list[tuple[int, str]] = []
         ready: list[tuple[OutboxRow, str]] = []
-        for row in rows:
+        for bare in rows:
+            row = await self._with_history(bare)
             text = row.text or _text(row, dialect.requests.encode(row, self._settings()))
             if isinstance(text, NotYet):
                 break

@@ -16,6 +16,7 @@ from agent.core.settings import SettingValue
 from agent.ocpp.company_link import normalise_code
 from agent.ocpp.dialect import StationView
 from agent.ocpp.rpc import JsonObject
+from agent.ocpp.v16 import transaction_data
 from agent.ocpp.v16.measurands import configured
 
 MOST: Final = 2**31 - 1
@@ -105,13 +106,6 @@ def parse_measurands(text: str, _station: StationView) -> SettingValue:
     return tuple(name for name in names if name is not None)
 
 
-def parse_nothing(text: str, _station: StationView) -> SettingValue:
-    """Return the empty list, which is all that can be set: StopTransaction carries no meter values in this release."""
-    if _members(text):
-        raise ValueError("must be empty")
-    return ()
-
-
 def parse_rotation(text: str, station: StationView) -> SettingValue:
     """Return the phase rotation of connectors: members like ``1.RST``."""
     members = _members(text)
@@ -185,7 +179,7 @@ KEYS: Final = _table((
     _setting("AllowOfflineTxForUnknownId", "allow_offline_unknown", parse_boolean),
     _setting("AuthorizationCacheEnabled", "cache_enabled", parse_boolean),
     _setting("AuthorizeRemoteTxRequests", "authorize_remote", parse_boolean),
-    _setting("ClockAlignedDataInterval", "clock_aligned_interval_s", parse_integer(most=0)),  # not built
+    _setting("ClockAlignedDataInterval", "clock_aligned_interval_s", parse_integer()),
     _setting("ConnectionTimeOut", "connection_timeout_s", parse_integer()),
     _setting("ConnectorPhaseRotation", "phase_rotation", parse_rotation),
     _fixed("ConnectorPhaseRotationMaxLength", lambda station: station.connectors + 1),
@@ -206,12 +200,12 @@ KEYS: Final = _table((
     _fixed("NumberOfConnectors", lambda station: station.connectors),
     _setting("ResetRetries", "reset_retries", parse_integer()),
     _fixed("SendLocalListMaxLength", lambda _: local_list.LONGEST),
-    _fixed("StopTransactionMaxMeterValues", lambda _: 1000),
+    _fixed("StopTransactionMaxMeterValues", lambda _: transaction_data.MOST),
     _setting("StopTransactionOnEVSideDisconnect", "stop_on_ev_disconnect", parse_boolean),
     _setting("StopTransactionOnInvalidId", "stop_on_invalid", parse_boolean),
-    _setting("StopTxnAlignedData", "stop_aligned_measurands", parse_nothing),
+    _setting("StopTxnAlignedData", "stop_aligned_measurands", parse_measurands),
     _fixed("StopTxnAlignedDataMaxLength", lambda _: LIST_LENGTH),
-    _setting("StopTxnSampledData", "stop_sampled_measurands", parse_nothing),
+    _setting("StopTxnSampledData", "stop_sampled_measurands", parse_measurands),
     _fixed("StopTxnSampledDataMaxLength", lambda _: LIST_LENGTH),
     _fixed("SupportedFeatureProfiles", lambda _: ",".join(PROFILES)),
     _setting("TransactionMessageAttempts", "message_attempts", parse_integer()),

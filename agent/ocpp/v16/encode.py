@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Final
 
 from agent.core.effects import ReportStatus
-from agent.core.facts import HeldDropped, HeldReleased, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import HeldDropped, HeldReleased, MeterSampled, SessionEnded, SessionSampled, SessionStarted
 from agent.core.model import IdToken, Reading, ReadingContext
 from agent.core.settings import Settings
 from agent.ocpp.dialect import Call, Encoded, Identity, NotYet, Skip, stamp
 from agent.ocpp.rpc import JsonObject
 from agent.ocpp.v16.measurands import sampled_values, whole
+from agent.ocpp.v16.transaction_data import transaction_data
 from agent.ports import OutboxRow
 
 NO_TRANSACTION: Final = -1
@@ -79,7 +80,9 @@ def encode(row: OutboxRow, settings: Settings) -> Encoded:
         case SessionSampled():
             return _sample(row, row.fact, settings)
         case SessionEnded():
-            return _stop(row, row.fact)
+            return _stop(row, row.fact, settings)
+        case MeterSampled():
+            return _idle(row.fact, settings)
         case HeldReleased() | HeldDropped():
             return Skip()
 
@@ -99,14 +102,23 @@ def _start(fact: SessionStarted) -> Call:
 def _sample(row: OutboxRow, fact: SessionSampled, settings: Settings) -> Encoded:
     if fact.context in BETWEEN and settings.sample_interval_s == 0:
         return Skip()
-    values = sampled_values(fact.reading, settings.sampled_measurands, fact.context)
+    values = sampled_values(fact.reading, _measurands(fact.context, settings), fact.context)
     if not values:
         return Skip()
     transaction = _transaction(row)
     return NotYet() if transaction is None else _meter_values(fact.evse, fact.reading, values, transaction)
 
 
-def _stop(row: OutboxRow, fact: SessionEnded) -> Encoded:
+def _measurands(context: ReadingContext, settings: Settings) -> tuple[str, ...]:
+    return settings.aligned_measurands if context is ReadingContext.CLOCK else settings.sampled_measurands
+
+
+def _idle(fact: MeterSampled, settings: Settings) -> Encoded:
+    values = sampled_values(fact.reading, _measurands(fact.context, settings), fact.context)
+    return _meter_values(fact.evse, fact.reading, values, None) if values else Skip()
+
+
+def _stop(row: OutboxRow, fact: SessionEnded, settings: Settings) -> Encoded:
     transaction = _transaction(row)
     if transaction is None:
         return NotYet()
@@ -118,6 +130,9 @@ def _stop(row: OutboxRow, fact: SessionEnded) -> Encoded:
     }
     if fact.id_token is not None:
         payload["idTag"] = fact.id_token.value
+    readings = transaction_data(fact, row.history, settings)
+    if readings:
+        payload["transactionData"] = readings
     return Call("StopTransaction", payload)
 
 

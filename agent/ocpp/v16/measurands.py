@@ -82,6 +82,7 @@ MEASURANDS: Final[Mapping[str, Measurand]] = {
     "Power.Factor": Measurand(None, (Source("power_factor"), *_phases("power_factor"))),
     "Current.Import": Measurand("A", _phases("current")),
     "Current.Offered": Measurand("A", (Source("current_offered"),)),
+    "Power.Offered": Measurand("W", (Source("power_offered"),)),
     "Voltage": Measurand("V", (*_phases("voltage", "-N"), *_phases("voltage"))),
     "Frequency": Measurand(None, (Source("frequency"),)),
 }

@@ -14,7 +14,7 @@ from agent.buffer.database import Database, open_database
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.core.company import Company
-from agent.core.facts import HeldDropped, HeldReleased, SessionEnded, SessionSampled, SessionStarted, StartTrigger
+from agent.core.facts import SessionEnded, SessionSampled, SessionStarted, StartTrigger
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import (
     EvseId,
@@ -123,7 +123,7 @@ class Ledger:
     async def lane(self) -> list[tuple[str, int]]:
         """Return session and number of the facts that wait."""
         facts = [row.fact for row in await self.outbox.rows(1000)]
-        return [(f.session, f.seq) for f in facts if not isinstance(f, HeldReleased | HeldDropped)]
+        return [(f.session, f.seq) for f in facts if isinstance(f, SessionStarted | SessionSampled | SessionEnded)]
 
     async def acknowledge_head(self, transaction: int | str | None = None) -> int:
         (head,) = await self.outbox.rows(1)

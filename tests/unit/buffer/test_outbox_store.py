@@ -9,15 +9,26 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.buffer import entries
 from agent.buffer.outbox_store import OutboxStore
-from agent.core.facts import Fact, HeldDropped, HeldReleased, Period, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import (
+    Fact,
+    HeldDropped,
+    HeldReleased,
+    MeterSampled,
+    Period,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+)
 from agent.core.instant import TimeStatus
-from agent.core.model import Profile, Reporting, Wh
+from agent.core.model import EvseId, Profile, ReadingContext, Reporting, SessionId, Wh
 from agent.ports import Acknowledged, Outbox
-from tests.unit.buffer.scripted import EMPTY, NEW_YEAR, Ledger, at, ended, opened, sampled, started
+from tests.unit.buffer.scripted import EMPTY, NEW_YEAR, Ledger, at, ended, opened, reading, sampled, started
 
 
 async def commit(ledger: Ledger, *facts: Fact) -> None:
@@ -248,3 +259,71 @@ class Model:
             return sampled(name, seq)
         del self.open[name]
         return ended(name, seq)
+
+
+def reading_at(seconds: float, status: TimeStatus = TimeStatus.SYNCHRONISED) -> MeterSampled:
+    return MeterSampled(EvseId(1), ReadingContext.CLOCK, reading(at(seconds, status)))
+
+
+async def test_a_reading_without_a_session_goes_to_every_lane_in_its_place(tmp_path: Path) -> None:
+    async with opened(tmp_path, "cloud", "ere") as ledger:
+        await ledger.journal.commit(
+            EMPTY, (reading_at(5), started(), sampled(), ended(seq=2), reading_at(4000)), at(4000)
+        )
+        for name in ("cloud", "ere"):
+            rows = await OutboxStore(ledger.database, name).rows(10)
+            assert [type(row.fact) for row in rows] == [
+                MeterSampled, SessionStarted, SessionSampled, SessionEnded, MeterSampled,
+            ]  # fmt: skip
+            assert (rows[0].message.session, rows[0].transaction, rows[0].start_given_up) == (None, None, False)
+        await ledger.acknowledge_head()
+        assert await ledger.outbox.count() == 4
+        assert await OutboxStore(ledger.database, "ere").count() == 5
+
+
+async def test_a_reading_that_was_taken_or_given_up_leaves_the_lane(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (reading_at(5), reading_at(6)), at(7))
+        await ledger.acknowledge_head()
+        await ledger.give_up_head()
+        assert await ledger.outbox.count() == 0
+        found = await ledger.database.read("SELECT state FROM outbox")
+        assert [state for (state,) in found] == ["quarantined"]
+
+
+async def test_the_stamp_of_a_reading_without_a_session_is_corrected_too(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (reading_at(5, TimeStatus.UNKNOWN),), at(5, TimeStatus.UNKNOWN))
+        year = at(100)
+        await ledger.journal.anchor(replace(year, wall=year.wall + timedelta(days=365)))
+        (row,) = await ledger.outbox.rows(10)
+        assert isinstance(row.fact, MeterSampled)
+        assert row.fact.reading.at.wall == at(5).wall + timedelta(days=365)
+
+
+async def test_the_history_of_a_session_is_its_start_and_its_readings(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (started(), sampled(seq=1), started("s2"), sampled(seq=2)), at(50))
+        await ledger.journal.commit(EMPTY, (ended(seq=3),), at(4000))
+        history = await ledger.outbox.history(SessionId("s1"))
+        assert [fact.seq for fact in history] == [0, 1, 2]
+        assert await ledger.outbox.history(SessionId("nobody")) == ()
+
+
+async def test_samples_that_nobody_takes_are_thinned_and_starts_and_ends_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "THIN_EVERY", 16)
+    monkeypatch.setattr(entries, "MOST_WITHOUT_SESSION", 20)
+    monkeypatch.setattr(entries, "MOST_SAMPLES", 60)
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (started(),), at(10))
+        for n in range(1, 301):
+            await ledger.journal.commit(EMPTY, (reading_at(n), sampled(seq=n, moment=at(20 + n))), at(20 + n))
+        await ledger.journal.commit(EMPTY, (ended(seq=301),), at(4000))
+        rows = [row.fact for row in await ledger.outbox.rows(1000)]
+        assert isinstance(rows[0], SessionStarted)
+        assert isinstance(rows[-1], SessionEnded)
+        assert 5 <= sum(isinstance(fact, MeterSampled) for fact in rows) <= 36
+        assert 20 <= sum(isinstance(fact, SessionSampled) for fact in rows) <= 76
+        assert len(await ledger.outbox.history(SessionId("s1"))) == 301

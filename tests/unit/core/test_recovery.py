@@ -169,7 +169,7 @@ def test_a_replaced_meter_closes_on_the_last_good_reading_and_is_shown() -> None
     assert ended.register == last.register
     assert ended.quality == (Quality.RECONSTRUCTED, Quality.METER_CHANGED)
     assert c.shown == "Faulted/PowerMeterFailure"
-    c.run(17)
+    c.run(12)
     assert c.shown == "Finishing"
 
 

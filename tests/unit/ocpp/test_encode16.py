@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ocpp.messages import get_validator
 
 from agent.core.effects import ReportStatus
-from agent.core.facts import Fact, HeldReleased, SessionEnded, SessionSampled, SessionStarted, StartTrigger
+from agent.core.facts import (
+    Fact,
+    HeldReleased,
+    MeterSampled,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+    StartTrigger,
+)
 from agent.core.instant import Instant
 from agent.core.model import (
     ConnectorStatus,
@@ -38,6 +50,7 @@ from agent.ocpp.negotiate import dialect, offered
 from agent.ocpp.rpc import JsonObject
 from agent.ocpp.v16 import encode, results
 from agent.ocpp.v16.measurands import MEASURANDS, configured, sampled_values, whole
+from agent.ocpp.v16.transaction_data import thinned
 from agent.ports import OutboxRow
 
 WALL = datetime(2026, 11, 21, 20, 15, 3, 120_000, tzinfo=UTC)
@@ -362,3 +375,81 @@ def test_a_transfer_answer_needs_a_status() -> None:
 def test_only_what_is_spoken_is_offered() -> None:
     assert offered(["ocpp2.0.1", "ocpp1.6"]) == ("ocpp1.6",)
     assert dialect("ocpp1.6").subprotocol == "ocpp1.6"
+
+
+def test_a_clock_aligned_sample_has_its_own_measurands_with_and_without_a_transaction() -> None:
+    settings = Settings(aligned_measurands=("Energy.Active.Import.Register", "Frequency"), sampled_measurands=())
+    in_session = replace(SAMPLED, context=ReadingContext.CLOCK)
+    for fact, transaction in ((in_session, 42), (MeterSampled(ONE, ReadingContext.CLOCK, READING), None)):
+        action, payload = checked(encode.encode(row(fact, transaction), settings))
+        assert action == "MeterValues"
+        assert payload.get("transactionId") == transaction
+        (values,) = payload["meterValue"]
+        assert values["timestamp"] == "2026-11-21T20:15:03.120Z"
+        assert [v["measurand"] for v in values["sampledValue"]] == list(settings.aligned_measurands)
+        assert {v["context"] for v in values["sampledValue"]} == {"Sample.Clock"}
+    assert (
+        encode.encode(row(MeterSampled(ONE, ReadingContext.CLOCK, READING)), Settings(aligned_measurands=())) == Skip()
+    )
+
+
+def stopped(settings: Settings, *history: SessionStarted | SessionSampled, end: SessionEnded = ENDED) -> list[Any]:
+    _, payload = checked(encode.encode(replace(row(end, 42), history=history), settings))
+    assert len(json.dumps(payload)) < 65_536
+    data: list[Any] = payload.get("transactionData", [])
+    return data
+
+
+def later(seconds: int, context: ReadingContext = ReadingContext.PERIODIC) -> SessionSampled:
+    at = Instant(10.0 + seconds, WALL + timedelta(seconds=seconds))
+    return SessionSampled(S1, seconds, ONE, context, replace(READING, at=at))
+
+
+def contexts(data: list[Any]) -> list[str]:
+    return [entry["sampledValue"][0]["context"] for entry in data]
+
+
+def test_a_stop_carries_begin_samples_and_end_where_measurands_are_asked_for() -> None:
+    history = (STARTED, later(60), later(70, ReadingContext.OTHER), later(75, ReadingContext.CLOCK), later(120))
+    end = replace(
+        ENDED, at=Instant(200.0, WALL + timedelta(seconds=190)), reading=replace(READING, at=later(195).reading.at)
+    )
+    assert stopped(Settings(), *history) == []
+    data = stopped(
+        Settings(stop_sampled_measurands=("Energy.Active.Import.Register", "Voltage.L1-N")), *history, end=end
+    )
+    assert contexts(data) == ["Transaction.Begin", "Sample.Periodic", "Sample.Periodic", "Transaction.End"]
+    assert [v["measurand"] for v in data[-1]["sampledValue"]] == ["Energy.Active.Import.Register", "Voltage"]
+    assert data[0]["timestamp"] == "2026-11-21T20:15:03.120Z"
+    assert data[-1]["timestamp"] == "2026-11-21T20:18:13.120Z"
+    assert data[-1]["sampledValue"][0]["value"] == "1242089"
+    data = stopped(Settings(stop_aligned_measurands=("Energy.Active.Import.Register",)), *history, end=end)
+    assert contexts(data) == ["Sample.Clock"]
+
+
+def test_a_stop_without_a_last_reading_has_the_register_it_was_closed_on() -> None:
+    data = stopped(Settings(stop_sampled_measurands=("Energy.Active.Import.Register", "Voltage")), STARTED)
+    assert [len(entry["sampledValue"]) for entry in data] == [3, 1]
+    assert data[-1]["sampledValue"][0]["value"] == "1242089"
+
+
+def test_too_many_samples_are_thinned_evenly_and_begin_and_end_stay() -> None:
+    many = tuple(later(n) for n in range(1, 5000))
+    wanted = ("Energy.Active.Import.Register", "Voltage", "Current.Import", "Power.Active.Import")
+    data = stopped(Settings(stop_sampled_measurands=wanted), STARTED, *many)
+    assert contexts(data)[0] == "Transaction.Begin"
+    assert contexts(data)[-1] == "Transaction.End"
+    assert 40 < len(data) <= 1000
+    times = [datetime.fromisoformat(entry["timestamp"]) for entry in data]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(times[1:-1])]
+    assert max(gaps) <= 2 * min(gaps)
+
+
+@given(st.integers(0, 60), st.integers(-1, 70), st.integers(0, 4000))
+def test_thinning_keeps_order_and_bounds(count: int, most: int, size: int) -> None:
+    values: list[JsonObject] = [{"n": n} for n in range(count)]
+    kept = thinned(values, most, size)
+    assert [v for v in values if v in kept] == kept
+    assert not kept or (len(kept) <= most and len(json.dumps(kept)) <= size)
+    if count <= most and len(json.dumps(values)) <= size:
+        assert kept == values
