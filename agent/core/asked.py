@@ -141,6 +141,8 @@ def _no_remote_start(turn: Turn, call: CallRef, command: RemoteStart, evse: Evse
         return refusal
     if evse is None:
         return "there is no such connector, or none that is free"
+    if not turn.evse_policy(evse).controlled and call.origin != INSTALLER:
+        return f"connector {evse.id} is only measured: nothing can be switched on here"
     if not startable(turn, evse) or any(a.evse == evse.id and a.pending for a in turn.state.asking):
         return f"connector {evse.id} is not free, out of service or faulty"
     if not fresh(evse.meter, turn.at, turn.evse_policy(evse)):

@@ -107,7 +107,8 @@ def operative(turn: Turn, evse: EvseState) -> bool:
 def startable(turn: Turn, evse: EvseState) -> bool:
     """Tell whether a session may begin on an EVSE: in service, sound, seen, free, not left over from the last one."""
     busy = evse.session is not None or evse.finishing or evse.grant is not None or turn.state.restarting is not None
-    known = evse.evse.reading is not None and evse.evse.error is None and turn.evse_policy(evse).controlled
+    device = evse.evse if turn.evse_policy(evse).controlled else evse.meter
+    known = device.reading is not None and device.error is None
     return known and not busy and operative(turn, evse) and sound(turn, evse)
 
 
@@ -203,14 +204,21 @@ def _info(evse: EvseState) -> str | None:
 
 
 def _sound_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
-    """Return what is shown while nothing is wrong; without a controller the meter tells whether a car draws."""
+    """Return what is shown while nothing is wrong."""
+    if not turn.evse_policy(evse).controlled:
+        return _measured_status(turn, evse)
     if evse.session is not None:
         return SHOWN[evse.session.phase]
     if evse.finishing:
         return ConnectorStatus.FINISHING
     if not operative(turn, evse):
         return ConnectorStatus.UNAVAILABLE
-    if evse.grant is not None or evse.plugged_since is not None:
-        return ConnectorStatus.PREPARING
-    drawn = evse.meter.drawing and not turn.evse_policy(evse).controlled
-    return ConnectorStatus.CHARGING if drawn else ConnectorStatus.AVAILABLE
+    busy = evse.grant is not None or evse.plugged_since is not None
+    return ConnectorStatus.PREPARING if busy else ConnectorStatus.AVAILABLE
+
+
+def _measured_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
+    """Return what is shown without a controller: the meter tells whether a car draws, and nobody sees a plug."""
+    if evse.session is not None or evse.meter.drawing:
+        return ConnectorStatus.CHARGING
+    return ConnectorStatus.AVAILABLE if operative(turn, evse) else ConnectorStatus.UNAVAILABLE

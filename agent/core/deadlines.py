@@ -34,7 +34,8 @@ def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
     settings = state.overrides.over(policy.settings)
     for evse in state.evses:
         yield from _evse_deadlines(evse, policy)
-        until = plug_deadline(settings.connection_timeout_s, evse) if policy.shared_reader else None
+        watched = policy.shared_reader and policy.evse(evse.id).controlled
+        until = plug_deadline(settings.connection_timeout_s, evse) if watched else None
         if until is not None and not any(a.pending and a.evse == evse.id for a in state.asking):
             yield until
 

@@ -46,7 +46,7 @@ def suspended_by_station(evse: EvseState, turn: Turn) -> bool:
     So it is without a meter, with a fault that the controller reports, and when a refused token has used what it may.
     """
     session = evse.session
-    if session is None:
+    if session is None or not turn.evse_policy(evse).controlled:
         return False
     gone = broken(evse.meter, turn.at.mono, turn.evse_policy(evse).meter_grace_s)
     faulty = evse.evse.reading is not None and bool(serious(evse.evse.reading))

@@ -59,10 +59,10 @@ def look(turn: Turn, evse: EvseState) -> None:
 
 def _resumable(turn: Turn, evse: EvseState, running: Session) -> bool:
     """Tell whether a session may go on: its car is still there or need not be, and it was not away for too long."""
-    seen = evse.evse.reading
-    if seen is None or running.phase is Phase.ENDING:
+    seen, controlled = evse.evse.reading, turn.evse_policy(evse).controlled
+    if running.phase is Phase.ENDING or (seen is None and controlled):
         return False
-    if seen.connected is False and turn.settings.stop_on_ev_disconnect:
+    if seen is not None and seen.connected is False and turn.settings.stop_on_ev_disconnect:
         return False
     return _away_s(running, turn.at) <= turn.policy.resume_window_s
 

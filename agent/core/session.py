@@ -23,7 +23,7 @@ from agent.core.facts import SessionEnded, SessionStarted
 from agent.core.ids import next_id
 from agent.core.instant import Instant
 from agent.core.limits import suspended_by_station
-from agent.core.metering import SILENT, fresh
+from agent.core.metering import IDLE_S, SILENT, fresh
 from agent.core.model import (
     EvseReading,
     IdToken,
@@ -103,6 +103,17 @@ def follow(turn: Turn, evse: EvseState, seen: EvseReading) -> None:
         _unplugged(turn, evse)
     else:
         shift(turn, evse, _phase(turn, evse, session, seen))
+
+
+def measured(turn: Turn, evse: EvseState) -> None:
+    """Move a running session on by the meter alone, where there is no controller: it ends when the car has stopped."""
+    session, view = evse.session, evse.meter
+    if session is None or evse.recovering is not None or session.phase is Phase.ENDING:
+        return
+    shift(turn, evse, Phase.CHARGING if view.drawing_samples else Phase.SUSPENDED_EV)
+    since = max(view.idle_since or turn.at.mono, session.started.mono if session.started.boot == turn.at.boot else 0.0)
+    if not view.drawing and turn.at.mono - since >= IDLE_S:
+        end(turn, turn.state.evse(evse.id), StopReason.OTHER)
 
 
 def unheard(turn: Turn, evse: EvseState) -> None:
@@ -291,7 +302,7 @@ def _settled(turn: Turn, evse: EvseState, ending: Ending) -> bool:
         and seen.at.mono >= ending.at.mono
         and seen.charging is False
     )
-    return told or turn.at.mono >= ending.at.mono + turn.policy.settle_s
+    return told or not turn.evse_policy(evse).controlled or turn.at.mono >= ending.at.mono + turn.policy.settle_s
 
 
 def _after(reading: Reading, mono: float, at: Instant) -> bool:

@@ -127,8 +127,18 @@ def _meter_read(turn: Turn, event: MeterRead) -> None:
         if evse.session is None and before is not None:
             energy = Wh(event.reading.register - before.register)
             turn.put(replace(evse, meter=metering.unattributed(evse.meter, energy)))
+        if not turn.evse_policy(evse).controlled:
+            _infer_plug(turn, turn.state.evse(event.evse))
         aligned.take(turn, turn.state.evse(event.evse), event.reading)
         sampling.sample(turn, turn.state.evse(event.evse), event.reading)
+
+
+def _infer_plug(turn: Turn, evse: EvseState) -> None:
+    """Take it that a car is plugged while it draws, where no controller tells."""
+    if not evse.meter.drawing:
+        turn.put(replace(evse, plugged_since=None, finishing=False))
+    elif evse.plugged_since is None:
+        turn.put(replace(evse, plugged_since=turn.at.mono))
 
 
 def _evse_read(turn: Turn, event: EvseRead) -> None:
@@ -172,7 +182,9 @@ def _start_answered(turn: Turn, event: StartAnswered) -> None:
 
 def _rephase(turn: Turn, evse: EvseState) -> None:
     """Let the phase of what runs follow the controller, and what this side decided since it was last heard."""
-    if evse.evse.error is not None:
+    if not turn.evse_policy(evse).controlled:
+        session.measured(turn, evse)
+    elif evse.evse.error is not None:
         session.unheard(turn, evse)
     elif evse.evse.reading is not None:
         session.follow(turn, evse, evse.evse.reading)

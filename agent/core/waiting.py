@@ -75,7 +75,7 @@ def plug_deadline(turn_limit: int, evse: EvseState) -> float | None:
 def expired(turn: Turn, evse: EvseState) -> bool:
     """Tell whether a car has waited for its card for too long, where another connector shares the reader."""
     until = plug_deadline(turn.settings.connection_timeout_s, evse)
-    if until is None or not turn.policy.shared_reader:
+    if until is None or not turn.policy.shared_reader or not turn.evse_policy(evse).controlled:
         return False
     asked = any(a.pending and a.evse == evse.id for a in turn.state.asking)
     return turn.at.mono >= until and not asked
