@@ -18,32 +18,38 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from agent.core.commands import (
     BlockCard,
+    CallRef,
     ChangeAvailability,
     ChangeSetting,
     Command,
     LinkCompany,
+    ListEntry,
     PushCompanyLink,
     RemoteStart,
     RemoteStop,
     Reset,
     ResetKind,
+    SendLocalList,
     StopSession,
     UnblockCard,
     UnlinkCompany,
+    UnlockConnector,
 )
 from agent.core.company import LinkAnswer, LinkState
-from agent.core.effects import AskCsms, Energise
+from agent.core.effects import Answer, AskCsms, Energise, Unlock
 from agent.core.events import (
     AuthorizationAnswered,
     CardPresented,
     ClockStepped,
+    CommandReceived,
     Event,
     LinkAnswered,
     LinkFailure,
+    LockMoved,
     ShutdownRequested,
     StartAnswered,
 )
-from agent.core.facts import Fact, HeldDropped, HeldReleased, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import Fact, HeldDropped, HeldReleased, MeterSampled, SessionEnded, SessionSampled, SessionStarted
 from agent.core.model import (
     STATION,
     EvseId,
@@ -69,6 +75,10 @@ CARDS = [ALICE, BOB, PRIVATE]
 EVSES = [ONE, TWO]
 TROUBLES = ["meter", "controller", "deaf", "fault"]
 FAMILY = IdToken("FAMILY")
+LISTS = st.lists(
+    st.builds(ListEntry, st.sampled_from([ALICE, BOB]), st.sampled_from([None, *map(TokenInfo, TokenStatus)])),
+    max_size=3,
+).map(tuple)
 VERDICTS = [*(TokenInfo(s) for s in TokenStatus), TokenInfo(TokenStatus.ACCEPTED, group=FAMILY), None]
 ENERGY = Dimension.ENERGY
 TARIFF = Tariff(
@@ -125,6 +135,9 @@ class Wall(Charger):
     asked: list[AskCsms] = field(default_factory=list)
     broken: set[SessionId] = field(default_factory=set)
     old: set[SessionId] = field(default_factory=set)
+    locks: list[Unlock] = field(default_factory=list)
+    unlockers: int = 0
+    answered: int = 0
 
     @property
     def running(self) -> list[Story]:
@@ -146,8 +159,20 @@ class Wall(Charger):
     def _forget(self) -> None:
         """Keep of the past only what the rules look at: an example has thousands of steps."""
         self.asked += [e for e in self.effects if isinstance(e, AskCsms)]
+        self.locks += [e for e in self.effects if isinstance(e, Unlock)]
         for kept in (self.steps, self.effects, self.safety, self.facts):
             kept.clear()
+
+    def ask_for_the_plug(self) -> None:
+        """Ask for the second socket's plug; a full journal refuses who asks."""
+        result = self.do(CommandReceived(CallRef("unlocker", "x"), UnlockConnector(TWO)))
+        self.unlockers += self.state is result.state
+
+    def move_lock(self, *, opened: bool) -> None:
+        """Let the lock do what it was told first."""
+        told = self.locks.pop(0)
+        effects = self.do(LockMoved(told.evse, told.call, opened)).effects
+        self.answered += any(isinstance(e, Answer) and e.call == told.call for e in effects)
 
     def die_within(self, event: Event, *, committed: bool) -> None:
         """Kill the process within a step: after its safety effects, before or after the commit, before its effects."""
@@ -162,10 +187,15 @@ class Wall(Charger):
 
     def restart(self, *, down: float, reboot: bool) -> None:
         self.ledgers = {}
+        self.locks.clear()
+        self.unlockers = self.answered = 0
         self.crash(down=down, reboot=reboot, cause=StopReason.POWER_LOSS if reboot else StopReason.REBOOT)
 
     def _record(self, fact: Fact) -> None:
         if isinstance(fact, HeldReleased | HeldDropped):
+            return
+        if isinstance(fact, MeterSampled):
+            assert not [s for s in self.running if s.started.evse == fact.evse], "a session's reading without it"
             return
         if isinstance(fact, SessionStarted):
             self._began(fact)
@@ -262,7 +292,9 @@ class StationMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         policy = Policy(
-            evses=(EvsePolicy(ONE), EvsePolicy(TWO)), tariff=TARIFF, settings=Settings(sample_interval_s=20)
+            evses=(EvsePolicy(ONE), EvsePolicy(TWO, has_lock=True)),
+            tariff=TARIFF,
+            settings=Settings(sample_interval_s=20),
         )
         self.wall = Wall(policy=policy)
         known(self.wall, Card(PRIVATE, Profile.PRIVATE))
@@ -367,6 +399,11 @@ class StationMachine(RuleBasedStateMachine):
             st.builds(ChangeSetting, st.just("allow_offline_unknown"), st.booleans()),
             st.builds(ChangeSetting, st.just("max_energy_on_invalid_wh"), st.sampled_from([0, 50])),
             st.builds(ChangeSetting, st.just("sample_interval_s"), st.sampled_from([0, 5, 60])),
+            st.builds(ChangeSetting, st.just("clock_aligned_interval_s"), st.sampled_from([0, 7, 900])),
+            st.builds(ChangeSetting, st.just("connection_timeout_s"), st.sampled_from([0, 2, 60])),
+            st.builds(ChangeSetting, st.just("local_pre_authorize"), st.booleans()),
+            st.builds(ChangeSetting, st.just("unlock_on_ev_disconnect"), st.booleans()),
+            st.builds(SendLocalList, st.integers(0, 3), LISTS, full=st.booleans()),
             st.builds(LinkCompany, st.sampled_from(["ACME", "OTHER"])),
             st.just(UnlinkCompany()),
             st.builds(PushCompanyLink, st.sampled_from(["Linked", "Pending", "Rejected"])),
@@ -375,6 +412,15 @@ class StationMachine(RuleBasedStateMachine):
     )
     def something_is_asked_for(self, command: Command, origin: str) -> None:
         self.wall.command(command, origin)
+
+    @rule()
+    def somebody_asks_for_the_plug(self) -> None:
+        self.wall.ask_for_the_plug()
+
+    @precondition(lambda self: self.wall.locks)
+    @rule(opened=st.booleans())
+    def a_lock_moves(self, opened: bool) -> None:
+        self.wall.move_lock(opened=opened)
 
     @rule(answer=st.sampled_from([*LinkFailure, LinkAnswer(LinkState.LINKED), LinkAnswer(LinkState.REJECTED)]))
     def the_company_answers(self, answer: LinkAnswer | LinkFailure) -> None:
@@ -453,7 +499,11 @@ class StationMachine(RuleBasedStateMachine):
             heal(site)
             site.plugged = site.charging = False
         self.wall.command(ChangeSetting("stop_on_ev_disconnect", value=True))
+        self.wall.command(ChangeSetting("connection_timeout_s", 60))
         self.wall.run(90)
+        while self.wall.locks:
+            self.wall.move_lock(opened=True)
+        assert self.wall.answered == self.wall.unlockers, "somebody who asked for the plug was never answered"
         assert all(s.ended is not None for s in self.wall.stories.values())
         assert all(site.limit == 0 for site in self.wall.sites.values())
         assert all(e.session is None and e.grant is None and not e.finishing for e in self.wall.state.evses)
