@@ -59,12 +59,14 @@ class Identity:
 class StationView:
     """What a version's tables need to know of the station.
 
-    connectors: how many, numbered from 1; settings: as they count now, with the central system's heartbeat interval.
+    connectors: how many, numbered from 1; settings: as they count now, with the central system's heartbeat interval;
+    has_lock: one of them is a socket whose lock the station opens.
     """
 
     connectors: int
     settings: Settings
     company: Company
+    has_lock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,18 @@ Parse = Callable[[str, StationView], SettingValue]
 class Key:
     """A configuration key.
 
-    read: its value as text, None for one that is not set; change: what a new value comes to, None for a read-only one.
+    read: its value as text, None for one that is not set; change: what a new value comes to, None for a read-only one;
+    fixed: tells of a station where the key is read-only all the same.
     """
 
     name: str
     read: Callable[[StationView], str | None]
     change: Callable[[str, StationView], Command] | None = None
+    fixed: Callable[[StationView], bool] | None = None
+
+    def readonly(self, station: StationView) -> bool:
+        """Tell whether nobody can change the key on this station."""
+        return self.change is None or (self.fixed is not None and self.fixed(station))
 
 
 def report(station: StationView, wanted: Sequence[str]) -> JsonObject:
@@ -57,7 +63,7 @@ def change(name: str, value: str, station: StationView) -> Command | Result:
     key = KEYS.get(name.lower())
     if key is None:
         return Result.NOT_SUPPORTED
-    if key.change is None:
+    if key.change is None or key.readonly(station):
         return Result.REJECTED
     try:
         return key.change(value, station)
@@ -122,18 +128,27 @@ def _members(text: str) -> list[str]:
     return [member.strip() for member in text.split(",") if member.strip()]
 
 
-def _setting(name: str, field: str, parse: Parse | None) -> Key:
-    """Return the key of a setting; without a parser it is read-only."""
+def _setting(name: str, field: str, parse: Parse) -> Key:
+    """Return the key of a setting."""
 
     def read(station: StationView) -> str:
         return _text(getattr(station.settings, field))
 
     def change_to(value: str, station: StationView) -> Command:
-        if parse is None:
-            raise ValueError("read-only")
         return ChangeSetting(field, parse(value, station))
 
-    return Key(name, read, None if parse is None else change_to)
+    return Key(name, read, change_to)
+
+
+def _unlocking(name: str) -> Key:
+    """Return the key of the lock, which a fixed cable does not have (errata 3.84)."""
+    key = _setting(name, "unlock_on_ev_disconnect", parse_boolean)
+    return Key(
+        name,
+        lambda station: key.read(station) if station.has_lock else "false",
+        key.change,
+        lambda station: not station.has_lock,
+    )
 
 
 def _fixed(name: str, read: Callable[[StationView], object]) -> Key:
@@ -163,7 +178,7 @@ def _refund(station: StationView) -> str:
 
 
 def _shown(key: Key, station: StationView) -> JsonObject:
-    shown: JsonObject = {"key": key.name, "readonly": key.change is None}
+    shown: JsonObject = {"key": key.name, "readonly": key.readonly(station)}
     value = key.read(station)
     if value is not None:
         shown["value"] = value[:VALUE_LENGTH]
@@ -210,7 +225,7 @@ KEYS: Final = _table((
     _fixed("SupportedFeatureProfiles", lambda _: ",".join(PROFILES)),
     _setting("TransactionMessageAttempts", "message_attempts", parse_integer()),
     _setting("TransactionMessageRetryInterval", "message_retry_interval_s", parse_integer()),
-    _setting("UnlockConnectorOnEVSideDisconnect", "unlock_on_ev_disconnect", None),  # fixed cable: errata 3.84
+    _unlocking("UnlockConnectorOnEVSideDisconnect"),
     _setting("WebSocketPingInterval", "ping_interval_s", parse_integer()),
     Key("CompanyCode", lambda station: station.company.code, _change_code),
     _fixed("CompanyLinkStatus", lambda station: station.company.state.value),

@@ -139,6 +139,16 @@ def test_one_measurand_that_the_station_cannot_tell_refuses_the_whole_list(name:
     assert change(name, wrong, VIEW) is Result.REJECTED
 
 
+def test_a_socket_can_be_told_when_to_unlock_and_a_fixed_cable_cannot() -> None:
+    key = "UnlockConnectorOnEVSideDisconnect"
+    socket = replace(VIEW, has_lock=True, settings=with_value("unlock_on_ev_disconnect", value=True))
+    assert change(key, "false", socket) == ChangeSetting("unlock_on_ev_disconnect", value=False)
+    assert shown(socket, key)[key] == {"key": key, "readonly": False, "value": "true"}
+    assert change(key, "true", VIEW) is Result.REJECTED
+    cable = replace(socket, has_lock=False)
+    assert shown(cable, key)[key] == {"key": key, "readonly": True, "value": "false"}
+
+
 def test_the_phase_rotation_names_connectors_that_exist() -> None:
     assert change("ConnectorPhaseRotation", "0.RST, 1.Unknown", VIEW) == ChangeSetting(
         "phase_rotation", ("0.RST", "1.Unknown")
