@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from simulators.modbus import Device, Framing, Line, Mbap, Request, Rtu
+from simulators.framing import Framing, Mbap, Request, Rtu
+from simulators.modbus import Device, Line
 from simulators.wires import Pty, TcpPort
 
 #: Ends a frame of unknown length. 3.5 characters by the standard, far more here: a loaded machine splits writes, too.
@@ -84,6 +85,13 @@ class Bus:
         """The TCP port; 0 on a pseudo-terminal."""
         return self._wire.port if isinstance(self._wire, TcpPort) else 0
 
+    @property
+    def wire(self) -> str:
+        """What it is: "pty", "tcp" for Modbus TCP, "rtu-over-tcp"."""
+        if isinstance(self._wire, Pty):
+            return "pty"
+        return "tcp" if self._framing is Mbap else "rtu-over-tcp"
+
     async def unplug(self) -> None:
         """Pull the cable: who has the terminal open gets EIO, TCP connections are cut, answers under way are lost."""
         for timer in self._timers:
@@ -121,7 +129,10 @@ class Bus:
 
     def _answer(self, requests: list[Request], framing: Framing, send: Callable[[bytes], None]) -> None:
         for request in requests:
-            answers = self.line.answer(request, framing)
+            resets = self.line.resets(request)
+            answers = self.line.answer(request, framing, asyncio.get_running_loop().time())
+            if resets and isinstance(self._wire, TcpPort):
+                self._wire.cut()
             self.trace.append(Exchange(request, tuple(data for _, data in answers)))
             for delay_s, data in answers:
                 self._send_after(delay_s + self._on_the_line(len(request.pdu) + 3 + len(data)), data, send)

@@ -12,6 +12,10 @@ Phases: TypeAlias = tuple[float, float, float]
 NOTHING: Final[Phases] = (0.0, 0.0, 0.0)
 #: Voltage that currents and power are related by where nothing measures it.
 NOMINAL_V: Final = 230.0
+#: Voltages of an ordinary installation: never quite the same on all phases.
+ORDINARY_V: Final[Phases] = (230.1, 229.8, 230.4)
+#: A clock that stands still has a pace, too: one that divides.
+LEAST_PACE: Final = 1e-9
 #: A step of an installation in which nothing changes.
 LONGEST_STEP_S: Final = 3600.0
 
@@ -95,6 +99,8 @@ class Circuit:
         self.clock: Clock = SimClock() if clock is None else clock
         self.loads: list[Load] = []
         self.counters: list[Counter] = []
+        #: What everything in it measures on L1, L2 and L3.
+        self.volts: Phases = ORDINARY_V
         self._at = self.clock.now()
         self._by_hand: Phases = NOTHING
 
@@ -102,6 +108,11 @@ class Circuit:
     def amps(self) -> Phases:
         """The currents through the meter now."""
         return _sum([self._by_hand, *(load.amps for load in self.loads)])
+
+    @property
+    def pace(self) -> float:
+        """Simulated seconds per second on the wire. What is timed there, a watchdog for instance, never runs faster."""
+        return max(LEAST_PACE, self.clock.speed) if isinstance(self.clock, SimClock) else 1.0
 
     def draw(self, amps: Phases) -> None:
         """Set a constant load, set by hand, beside all others; negative currents feed back."""

@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,36 +18,72 @@ from simulators.errors import Misuse, SimulatorError
 
 #: An answer to a line: text, nothing, or either of them later.
 Answer = str | None | Awaitable[str | None]
+#: No quantity of a wallbox is larger.
+LARGEST: Final = 1e12
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """usage: what follows the name. purpose: one line for ``help``. action: takes the words that followed."""
+    """usage: what follows the name. purpose: one line for ``help``. action: takes the words that followed.
+
+    topic: heading that ``help`` lists it under. details: more rows of ``help``, what may follow the name and what it
+    means.
+    """
 
     usage: str
     purpose: str
     action: Callable[[list[str]], Answer]
+    topic: str = ""
+    details: tuple[tuple[str, str], ...] = ()
 
 
 class Commands:
-    """A table of line commands. Add with ``add``, obey lines with ``obey``; ``help`` and ``quit`` are built in."""
+    """A table of line commands. Add with ``add``, obey lines with ``obey``; ``help`` and ``quit`` are built in.
+
+    topic: heading of what is added from now on; ``help`` lists the topics in the order of their first command.
+    """
 
     def __init__(self) -> None:
         self.quitting = asyncio.Event()
+        self.topic = ""
         self._table: dict[str, Command] = {}
-        self.add("help", "", "this list", lambda _: self.listing())
+        self.add("help", "[COMMAND]", "this list, or what it tells of one command", self._help)
         self.add("quit", "", "end the program", lambda _: self.quitting.set())
 
     def add(self, name: str, usage: str, purpose: str, action: Callable[[list[str]], Answer]) -> None:
         """Add a command; a name that is there already is replaced."""
-        self._table[name] = Command(usage, purpose, action)
+        self._table.pop(name, None)
+        self._table[name] = Command(usage, purpose, action, self.topic)
+
+    def explain(self, name: str, details: Iterable[tuple[str, str]]) -> None:
+        """Add rows to what ``help`` tells of a command: what may follow its name, and what it means."""
+        self._table[name] = replace(self._table[name], details=tuple(details))
 
     def listing(self) -> str:
-        """Return the list of all commands, a line each."""
-        rows = [(f"{name} {command.usage}".strip(), command.purpose) for name, command in sorted(self._table.items())]
-        width = max(len(row[0]) for row in rows)
+        """Return the list of all commands, a line each, by topic."""
+        rows = {topic: self._rows(topic) for topic in dict.fromkeys(each.topic for each in self._table.values())}
+        width = max(len(left) for listed in rows.values() for left, _ in listed)
+        lines: list[str] = []
+        for topic, listed in sorted(rows.items(), key=lambda item: not item[0]):
+            lines += [f"{topic}:"] * bool(topic) + [f"  {left:<{width}}  {right}" for left, right in listed]
+        return "\n".join(lines)
+
+    def _help(self, words: list[str]) -> str:
+        if not words:
+            return self.listing()
+        rows = self._told(words[0], self._table[words[0]])
+        width = max(len(left) for left, _ in rows)
         return "\n".join(f"  {left:<{width}}  {right}" for left, right in rows)
+
+    def _rows(self, topic: str) -> list[tuple[str, str]]:
+        listed = [(name, command) for name, command in sorted(self._table.items()) if command.topic == topic]
+        return [row for name, command in listed for row in self._told(name, command)]
+
+    @staticmethod
+    def _told(name: str, command: Command) -> list[tuple[str, str]]:
+        details = [(f"  {name} {left}", right) for left, right in command.details]
+        return [(f"{name} {command.usage}".strip(), command.purpose), *details]
 
     async def obey(self, line: str) -> str:
         """Obey a line and return what is to be shown, often nothing. Raises SimulatorError."""
@@ -57,6 +93,8 @@ class Commands:
         command = self._table.get(name)
         if command is None:
             raise Misuse(f"unknown command {name!r}, try help")
+        if words and not command.usage:
+            raise Misuse(f"usage: {name}")
         try:
             answer = command.action(words)
             text = await answer if inspect.isawaitable(answer) else answer
@@ -70,11 +108,36 @@ class Commands:
 
 
 def number(text: str, what: str) -> float:
-    """Return a number that was typed. Raises Misuse."""
+    """Return a number that was typed, none that is beyond all measure. Raises Misuse."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise Misuse(f"{what}: {text!r} is no number") from None
+    if not abs(value) <= LARGEST:
+        raise Misuse(f"{what}: {text!r} is out of range")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Return a time that was typed. Raises Misuse."""
+    value = number(text, "seconds")
+    if value < 0:
+        raise Misuse(f"seconds: {text!r} is negative")
+    return value
+
+
+def padded(words: list[str], least: int, most: int) -> list[str]:
+    """Return ``most`` words, empty ones for those that were left out at the end. Raises ValueError."""
+    if not least <= len(words) <= most:
+        raise ValueError(words)
+    return words + [""] * (most - len(words))
+
+
+def switch(words: list[str]) -> bool:
+    """Return what the words after the name of a switch mean: on where there is none. Raises ValueError."""
+    if words not in ([], ["on"], ["off"]):
+        raise ValueError(words)
+    return words != ["off"]
 
 
 async def converse(commands: Commands, control: Path | None, *, banner: str = "") -> None:

@@ -5,15 +5,16 @@ Registers as in the maker's Modbus sheet and as evcc and openWB read them: 1000 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
+from simulators.board import COMMON_FAULTS, Board
 from simulators.bus import PTY, Bus, Endpoint
 from simulators.circuit import Circuit, Clock, Phases
 from simulators.meter import Meter
-from simulators.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, READ_HOLDING, Faults, Refused
-from simulators.vehicle import FINE_STEP_S, Car
+from simulators.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, READ_HOLDING, Refused
+from simulators.vehicle import Car
 
 COMMANDED, OFFERED, VEHICLE, CABLE, COMMAND, FIRMWARE, EVSE_STATE, STATUS_BITS = range(1000, 1008)
 SELF_TEST_TIMER: Final = 1009
@@ -26,8 +27,6 @@ HIGHEST_A: Final = 80
 OLD_FIRMWARE: Final = 17
 NEW_FIRMWARE: Final = 18
 SELF_TEST_S: Final = 30.0
-#: How long the contactor waits for a car that goes on drawing after the PWM is off (IEC 61851-1).
-OPENS_AFTER_S: Final = 3.0
 
 STEADY, PWM, OFF = 1, 2, 3
 FAILURE: Final = 5
@@ -37,16 +36,23 @@ TURN_OFF, RUN_TEST, CLEAR_RCD = (1 << bit for bit in range(3))
 D_ALLOWED, PRECISE, DISABLED, BOOTLOADER = 1 << 3, 1 << 7, 1 << 14, 1 << 15
 
 
-class EvseDin:
-    """The board as a Modbus device and as a load of its circuit.
+class EvseDin(Board):
+    """The board.
 
     old_firmware: no registers above 1006, so that reads of more than seven words from 1000 on are exception 2. precise:
     1000 counts 0.01 A. power_up_a: what is commanded after power-up (register 2000). unit: the Modbus address that it
     shows in register 2001. cable_a: what the plugged cable allows.
 
-    Faults, besides those of the line in ``faults``: ``diode``, ``rcd``, ``ignores_writes`` (answered, not obeyed),
-    ``shows_minimum`` (1001 stays at the minimum while nothing is offered).
+    It has no watchdog, and no code for a contactor that is stuck: register 1007 shows what the board wants of it.
     """
+
+    TITLE = "EVSE DIN / EVSE-WB / SimpleEVSE"
+    LINE = "9600 8N1"
+    FAULTS: ClassVar[Mapping[str, str]] = {
+        **COMMON_FAULTS,
+        "shows_minimum": "register 1001 stays at the minimum while nothing is offered",
+        "shows_commanded": "register 1001 repeats 1000, whatever is offered",
+    }
 
     def __init__(
         self,
@@ -61,62 +67,32 @@ class EvseDin:
         old_firmware: bool = False,
         precise: bool = False,
     ) -> None:
-        self.circuit = Circuit(clock) if circuit is None else circuit
-        self.car = Car() if car is None else car
-        self.car.advance = self.circuit.advance
-        self.faults = Faults()
         self.cable_a = cable_a
         self.old_firmware = old_firmware
         self.firmware = min(firmware, OLD_FIRMWARE) if old_firmware else firmware
-        self.diode = self.rcd = self.ignores_writes = self.shows_minimum = False
+        self.shows_minimum = self.shows_commanded = False
         #: Writes of the settings, which wear the board out; by address.
         self.settings_written: list[int] = []
         self._settings = [power_up_a, unit, *FACTORY[2:]]
         self._settings[CONFIGURATION - POWER_UP] |= PRECISE if precise else 0
-        self._power_up()
-        self.circuit.advance()
-        self.circuit.loads.append(self)
-
-    def power_cycle(self) -> None:
-        """Cut the supply for a moment: the commanded current is lost, that of register 2000 comes back."""
-        self.circuit.advance()
-        self._power_up()
+        super().__init__(circuit, clock, car)
 
     def _power_up(self) -> None:
         self._commanded = self._settings[0] * self._scale
         self._turned_off = False
         self._tested_s = 0.0
-        self._closed = False
-        self._lingers_s = 0.0
         if self._configured(BOOTLOADER):
             self.faults.silent = True  # waits for a new firmware that nobody sends
 
-    @property
-    def amps(self) -> Phases:
-        """What the car draws now."""
-        return self.car.amps
-
-    @property
-    def offered_a(self) -> float:
-        """What the pilot offers now; 0: no PWM."""
-        limit = min(self._commanded / self._scale, float(self.cable_a), float(HIGHEST_A))
-        if self.car.pilot == "A" or self._failed or self._turned_off or self._configured(DISABLED):
-            return 0.0
-        return limit if limit >= self._settings[MINIMUM - POWER_UP] else 0.0
-
-    def step_s(self) -> float:
-        """Return the longest step that is exact enough."""
-        return FINE_STEP_S if self._lingers_s > 0 else self.car.step_s(self.offered_a)
-
-    def step(self, seconds: float) -> Phases:
-        """Let time pass for board and car; return the average currents."""
-        offered = self.offered_a
-        amps = self.car.step(seconds, offered, closed=self._closed)
+    def _pass(self, seconds: float, amps: Phases) -> None:  # noqa: ARG002 - this board measures no current
         self._tested_s = max(0.0, self._tested_s - seconds)
-        asked = self.car.pilot in {"C", "D"} and self.offered_a > 0
-        self._lingers_s = OPENS_AFTER_S if asked else max(0.0, self._lingers_s - seconds)
-        self._closed = not self._failed and (asked or (any(self.car.amps) and self._lingers_s > 0))
-        return amps
+
+    @property
+    def _allowed_a(self) -> float:
+        if self._turned_off or self._configured(DISABLED):
+            return 0.0
+        limit = min(self._commanded / self._scale, float(self.cable_a), float(HIGHEST_A))
+        return limit if limit >= self._settings[MINIMUM - POWER_UP] else 0.0
 
     def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
         """Return registers. Only function 3 is known."""
@@ -142,6 +118,7 @@ class EvseDin:
                 self._write(place, word)
 
     def _write(self, place: int, word: int) -> None:
+        self.written[place] += 1
         if place == COMMANDED:
             self._commanded, self._turned_off = word, False
         elif place == COMMAND:
@@ -154,31 +131,41 @@ class EvseDin:
             if self._configured(BOOTLOADER):
                 self.faults.silent = True
 
+    def registers(self) -> str:
+        """Return the registers from 1000 on."""
+        count = 7 if self.old_firmware else STATUS_BITS - COMMANDED + 1
+        words = self.read_words(READ_HOLDING, COMMANDED, count)
+        return f"registers from 1000: {' '.join(map(str, words))}"
+
     def _state(self) -> dict[int, int]:
-        offered = self.offered_a
-        shown = offered or (self._settings[MINIMUM - POWER_UP] if self.shows_minimum and self.car.plugged else 0)
+        minimum = self._settings[MINIMUM - POWER_UP]
         off = self._failed or self._turned_off or self._configured(DISABLED)
         state = {
             COMMANDED: self._commanded,
-            OFFERED: int(shown),
+            OFFERED: self._shown_a(minimum),
             VEHICLE: FAILURE if self._failed else VEHICLES[self.car.pilot],
-            CABLE: self.cable_a if self.car.plugged else self._settings[MINIMUM - POWER_UP],
+            CABLE: self.cable_a if self.car.cabled else minimum,
             COMMAND: 0,
             FIRMWARE: self.firmware,
-            EVSE_STATE: OFF if off else PWM if offered else STEADY,
+            EVSE_STATE: OFF if off else PWM if self.offered_a else STEADY,
         }
         if not self.old_firmware:
             state |= {STATUS_BITS: self._status_bits(), SELF_TEST_TIMER - 1: 0, SELF_TEST_TIMER: int(self._tested_s)}
         return state
 
+    def _shown_a(self, minimum: int) -> int:
+        if self.shows_commanded:
+            return self._commanded // self._scale
+        return int(self.offered_a or (minimum if self.shows_minimum and self.car.plugged else 0))
+
     def _status_bits(self) -> int:
-        bits = {RELAY_ON: self._closed, DIODE: self.diode, RCD: self.rcd, RCD_TEST: self._tested_s > 0}
+        bits = {RELAY_ON: self._told_closed, DIODE: self.diode, RCD: self.rcd, RCD_TEST: self._tested_s > 0}
         bits[VENTILATION] = self._unventilated
         return sum(bit for bit, on in bits.items() if on)
 
     @property
     def _failed(self) -> bool:
-        return (self.diode and self.car.plugged) or self.rcd or self._unventilated
+        return (self.diode and self.car.plugged) or self.rcd or self.emergency or self._unventilated
 
     @property
     def _unventilated(self) -> bool:
@@ -203,9 +190,7 @@ class EvseBus(Bus):
     build ``Circuit``, ``Meter`` and ``EvseDin`` yourself and hand them to a ``Bus`` each.
     """
 
-    def __init__(
-        self, evse: EvseDin, meter: Meter, *, units: tuple[int, int] = (2, 1), endpoint: Endpoint = PTY
-    ) -> None:
+    def __init__(self, evse: Board, meter: Meter, *, units: tuple[int, int] = (2, 1), endpoint: Endpoint = PTY) -> None:
         self.evse = evse
         self.car = evse.car
         self.meter = meter
@@ -215,7 +200,7 @@ class EvseBus(Bus):
     def on_pty(
         cls, *, clock: Clock | None = None, units: tuple[int, int] = (2, 1), link: Path | str | None = None
     ) -> Self:
-        """Return the bus for a pseudo-terminal, with a board, a car and a meter as they are by default."""
+        """Return the bus for a pseudo-terminal, with an EVSE DIN, a car and a meter as they are by default."""
         circuit = Circuit(clock)
         return cls(
             EvseDin(circuit=circuit, unit=units[0]), Meter(circuit=circuit), units=units, endpoint=Endpoint(link)

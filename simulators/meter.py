@@ -26,7 +26,8 @@ class Meter:
     not listed read as zero instead of exception 2.
 
     Faults, besides those of the line in ``faults``: ``set_register`` (back or far on), ``missing`` (values that are NaN
-    or "no value"), ``freeze`` (shows the same for ever, counts on inside), ``replace`` (another serial number).
+    or "no value"), ``pretended`` (shows other values than it measures), ``freeze`` (shows the same for ever, counts on
+    inside), ``replace`` (another serial number), ``upside_down`` (fitted the wrong way round: import is export).
     """
 
     def __init__(
@@ -45,16 +46,18 @@ class Meter:
         self.faults = Faults()
         self.serial = serial
         self.lenient = lenient
-        self.volts: Phases = (230.1, 229.8, 230.4)
         self.hertz = 50.0
         #: Names of values that the meter has lost; see ``values``.
         self.missing: set[str] = set()
+        #: What it shows by name instead of what it measures, in SI units: a spike, an impossible frequency.
+        self.pretended: dict[str, Quantity] = {}
+        self.upside_down = False
         names = {value.name for value in self.map.values}
         self._phases = tuple(phase for phase in PHASES if {f"current_l{phase + 1}"} & names) or PHASES
         self._imported = [0, 0, 0]
         self._exported = [0, 0, 0]
         self._base = 0
-        self._frozen: dict[str, Quantity] | None = None
+        self._frozen: dict[str, Quantity] = {}
         self.set_register(register_wh)
         self.circuit.counters.append(self)
 
@@ -63,6 +66,16 @@ class Meter:
         """The import register now, whatever is shown."""
         self.circuit.advance()
         return Decimal(self._base + sum(self._imported)) / MICRO
+
+    @property
+    def volts(self) -> Phases:
+        """The voltages, those of its circuit."""
+        return self.circuit.volts
+
+    @volts.setter
+    def volts(self, volts: Phases) -> None:
+        self.circuit.advance()
+        self.circuit.volts = volts
 
     def set_register(self, wh: Decimal | float) -> None:
         """Let the import register show a value from now on: one that went back, or jumped."""
@@ -76,21 +89,22 @@ class Meter:
         self._imported, self._exported = [0, 0, 0], [0, 0, 0]
         self.set_register(register_wh)
 
-    def freeze(self, on: bool = True) -> None:  # noqa: FBT001, FBT002, RUF100 - reads as a switch
-        """Keep showing what is shown now, or show the truth again."""
-        self._frozen = self.values() if on else None
+    def freeze(self, *names: str, on: bool = True) -> None:
+        """Keep showing what is shown now, of all values or of those named, or show the truth again."""
+        shown = self.values() if on else {}
+        self._frozen = {name: shown[name] for name in names} if on and names else shown
 
     def count(self, amps: Phases, seconds: float) -> None:
         """Count the energy of a time on each phase that the model has; import and export apart."""
         for phase in self._phases:
-            energy = amps[phase] * self.volts[phase] * seconds * MICRO / SECONDS_PER_HOUR
+            energy = self._sign * amps[phase] * self.circuit.volts[phase] * seconds * MICRO / SECONDS_PER_HOUR
             (self._imported if energy >= 0 else self._exported)[phase] += round(abs(energy))
 
     def values(self) -> dict[str, Quantity]:
         """Return all that is measured now, in V, A, W, Hz and Wh, by the names that register maps use."""
         self.circuit.advance()
-        amps = self.circuit.amps
-        powers = [amps[phase] * self.volts[phase] if phase in self._phases else 0.0 for phase in PHASES]
+        amps, volts = self.circuit.amps, self.circuit.volts
+        powers = [self._sign * amps[phase] * volts[phase] if phase in self._phases else 0.0 for phase in PHASES]
         values: dict[str, Quantity] = {
             "frequency": self.hertz,
             "serial_number": self.serial,
@@ -99,10 +113,14 @@ class Meter:
         values |= _signed("power", sum(powers)) | {"power_total": sum(powers), "power_factor": _factor(sum(powers))}
         for phase in self._phases:
             name = f"l{phase + 1}"
-            values |= {f"voltage_{name}": self.volts[phase], f"current_{name}": abs(amps[phase])}
+            values |= {f"voltage_{name}": volts[phase], f"current_{name}": abs(amps[phase])}
             values |= {f"power_{name}": powers[phase], f"power_factor_{name}": _factor(powers[phase])}
             values |= {f"power_{way}_{name}": part for way, part in _ways(powers[phase])}
         return values | self._energies()
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.upside_down else 1
 
     def _energies(self) -> dict[str, Quantity]:
         imported, exported = self.import_wh, Decimal(sum(self._exported)) / MICRO
@@ -121,7 +139,7 @@ class Meter:
 
     def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
         """Return registers as the model has them; see ``RegisterMap.read``."""
-        shown = self.values() if self._frozen is None else self._frozen
+        shown = self.values() | self._frozen | self.pretended
         kept = {name: quantity for name, quantity in shown.items() if name not in self.missing}
         return self.map.read((function, address, count), kept, lenient=self.lenient)
 

@@ -1,14 +1,18 @@
 """Modbus slaves without a wire: bytes of requests in, timed bytes of answers out, with the faults of a bad line.
 
-Sources: Modbus Application Protocol V1.1b3; Modbus over Serial Line V1.02; Modbus Messaging on TCP/IP V1.0b.
+Source: Modbus Application Protocol V1.1b3. The frames are in ``framing``.
 """
 
 from __future__ import annotations
 
+import math
+import random
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final, Protocol, runtime_checkable
+
+from simulators.framing import Framing, Request, Spoilt
 
 ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
@@ -16,20 +20,13 @@ ILLEGAL_VALUE: Final = 3
 READ_HOLDING: Final = 3
 READ_INPUT: Final = 4
 BROADCAST: Final = 0
+MAX_UNIT: Final = 247
+EXCEPTION: Final = 0x80
 MAX_READ: Final = 125
 MAX_WRITE: Final = 123
 MAX_COILS: Final = 2000
 COIL_ON: Final = 0xFF00
 ADDRESSES: Final = 0x10000
-#: Bytes of a frame on a serial line, at least and at most; what is longer has lost its end.
-MIN_FRAME: Final = 4
-MAX_FRAME: Final = 256
-#: Functions whose requests have eight bytes with address and CRC, and those that have as many as byte 6 says.
-FIXED: Final = range(1, 7)
-COUNTED: Final = (15, 16)
-BYTE_COUNT: Final = 6
-#: Transaction, protocol id, length of what follows it, unit (TCP).
-HEADER: Final = struct.Struct(">HHHB")
 #: Address and count, or address and value.
 PAIR: Final = struct.Struct(">HH")
 
@@ -46,23 +43,40 @@ class Refused(Exception):
 class Faults:
     """What is wrong with the answers of one unit; each fault stays until it is cleared.
 
-    silent: nothing is executed or answered. delay_s: the answer comes so much later. exception: the code that is
-    answered to everything, nothing is executed. unit: the address the answers carry instead of the own one. bad_crc:
-    the last byte is wrong (on TCP: the protocol id). before, after: bytes around each answer. keep: so many bytes of it
-    are sent. late: each answer is kept back until the next request. stray: each answer is sent twice. times: after so
-    many requests all of it ends; an answer that is kept back still comes.
+    Nothing is heard: silent: nothing is executed or answered. reset: neither, and TCP connections are cut. gap_s: a
+    request that comes sooner than so long after the one before, to whom ever that was, is not heard.
+    The wrong answer: exception: the code that is answered to everything, nothing is executed. unit: the address the
+    answers carry instead of the own one. function: the function that they carry. fewer: so many registers are missing
+    at the end of a read, and the byte count fits that. transaction: TCP answers carry one that is so much higher.
+    length: TCP answers say that they are so much longer.
+    The wrong bytes: bad_crc: the last byte is wrong (on TCP: the protocol id). before, after: bytes around each answer.
+    keep: so many bytes of it are sent. garbage: so many random bytes instead of it. echo: the request comes back before
+    the answer. stray: each answer is sent twice.
+    The wrong time: delay_s: the answer comes so much later. late: each answer is kept back until the next request.
+    slow_s: so long between the bytes of an answer. flaky: so many per cent of the answers are lost.
+    times: after so many requests all of it ends; an answer that is kept back still comes.
     """
 
     silent: bool = False
-    delay_s: float = 0.0
+    reset: bool = False
+    gap_s: float = 0.0
     exception: int | None = None
     unit: int | None = None
+    function: int | None = None
+    fewer: int = 0
+    transaction: int = 0
+    length: int = 0
     bad_crc: bool = False
     before: bytes = b""
     after: bytes = b""
     keep: int | None = None
-    late: bool = False
+    garbage: int = 0
+    echo: bool = False
     stray: bool = False
+    delay_s: float = 0.0
+    late: bool = False
+    slow_s: float = 0.0
+    flaky: float = 0.0
     times: int | None = None
     kept: bytes = field(default=b"", init=False)
 
@@ -109,20 +123,13 @@ class Bits(Protocol):
         ...
 
 
-def crc16(data: bytes) -> int:
-    """Return the CRC of a serial line frame; it is sent low byte first."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
-    return crc
+@runtime_checkable
+class Hearing(Protocol):
+    """A device that takes notice of every frame for it, and may be too fast asleep to answer."""
 
-
-def rtu_frame(unit: int, pdu: bytes) -> bytes:
-    """Return a serial line frame: address, PDU, CRC."""
-    body = bytes([unit]) + pdu
-    return body + struct.pack("<H", crc16(body))
+    def hears(self) -> bool:
+        """Take notice of a frame, whatever is in it; return whether it is executed and answered."""
+        ...
 
 
 def execute(device: Device, pdu: bytes) -> bytes:
@@ -130,7 +137,7 @@ def execute(device: Device, pdu: bytes) -> bytes:
     try:
         return pdu[:1] + _execute(device, pdu[0], pdu[1:])
     except Refused as refusal:
-        return bytes([pdu[0] | 0x80, refusal.code])
+        return bytes([pdu[0] | EXCEPTION, refusal.code])
 
 
 def _execute(device: Device, function: int, body: bytes) -> bytes:
@@ -189,149 +196,74 @@ def _block(body: bytes) -> tuple[int, tuple[int, ...]]:
     return address, struct.unpack(f">{count}H", words)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request on the wire; the transaction is that of TCP, 0 on serial lines."""
-
-    unit: int
-    pdu: bytes
-    transaction: int = 0
-
-
-class Framing(Protocol):
-    """How requests and answers stand on a wire; one instance per connection, because it keeps what is incomplete."""
-
-    def feed(self, data: bytes) -> list[Request]:
-        """Return the requests that became complete."""
-        ...
-
-    def silence(self) -> list[Request]:
-        """The wire has been quiet for a while: return what was ended by that, drop the rest."""
-        ...
-
-    def frame(self, request: Request, unit: int, pdu: bytes) -> bytes:
-        """Return the bytes of an answer."""
-        ...
-
-    def spoil(self, frame: bytes) -> bytes:
-        """Return the bytes of an answer that was damaged on its way."""
-        ...
-
-
-class Rtu:
-    """Serial line frames. Their length follows from the function; silence ends those of unknown functions."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[Request]:
-        """Return the requests completed by ``data``; a frame with a wrong CRC blocks the line until it is silent."""
-        self._buffer = (self._buffer + data)[-2 * MAX_FRAME :]
-        found = []
-        while (length := self._length()) is not None and len(self._buffer) >= length:
-            request = self._take(length)
-            if request is None:
-                break
-            found.append(request)
-            self._buffer = self._buffer[length:]
-        return found
-
-    def silence(self) -> list[Request]:
-        """Take all that is left as one frame, or drop it."""
-        left, request = self._buffer, self._take(len(self._buffer))
-        self._buffer = b""
-        return [request] if request is not None and len(left) <= MAX_FRAME else []
-
-    def frame(self, request: Request, unit: int, pdu: bytes) -> bytes:  # noqa: ARG002 - serial lines have no transactions
-        """Return address, PDU and CRC."""
-        return rtu_frame(unit, pdu)
-
-    def spoil(self, frame: bytes) -> bytes:
-        """Return the frame with its last byte inverted."""
-        return frame[:-1] + bytes([frame[-1] ^ 0xFF])
-
-    def _length(self) -> int | None:
-        if len(self._buffer) <= 1:
-            return None
-        if self._buffer[1] in FIXED:
-            return 8
-        if self._buffer[1] in COUNTED and len(self._buffer) > BYTE_COUNT:
-            return 9 + self._buffer[BYTE_COUNT]
-        return None
-
-    def _take(self, length: int) -> Request | None:
-        frame = self._buffer[:length]
-        if length < MIN_FRAME or struct.pack("<H", crc16(frame[:-2])) != frame[-2:]:
-            return None
-        return Request(frame[0], frame[1:-2])
-
-
-class Mbap:
-    """TCP frames: transaction, protocol id 0, length, unit, PDU."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[Request]:
-        """Return the requests completed by ``data``; another protocol id than 0 is skipped."""
-        self._buffer += data
-        found = []
-        while len(self._buffer) >= HEADER.size:
-            transaction, protocol, length, unit = HEADER.unpack(self._buffer[: HEADER.size])
-            end = HEADER.size - 1 + max(length, 1)
-            if len(self._buffer) < end:
-                break
-            if protocol == 0 and length > 1:
-                found.append(Request(unit, self._buffer[HEADER.size : end], transaction))
-            self._buffer = self._buffer[end:]
-        return found
-
-    def silence(self) -> list[Request]:
-        """Do nothing: silence has no meaning on a stream."""
-        return []
-
-    def frame(self, request: Request, unit: int, pdu: bytes) -> bytes:
-        """Return the answer under the request's transaction."""
-        return HEADER.pack(request.transaction, 0, len(pdu) + 1, unit) + pdu
-
-    def spoil(self, frame: bytes) -> bytes:
-        """Return the frame under a wrong protocol id."""
-        return frame[:2] + b"\x55\x55" + frame[4:]
-
-
 class Line:
     """The units of one wire. Addresses that are not there stay silent, a broadcast is executed and not answered."""
 
     def __init__(self, devices: Mapping[int, Device]) -> None:
         self.devices = dict(devices)
+        self._last_at: float | None = None
 
-    def answer(self, request: Request, framing: Framing) -> list[tuple[float, bytes]]:
-        """Return what is sent because of a request: seconds to wait, and bytes."""
+    def resets(self, request: Request) -> bool:
+        """Return whether the unit of a request answers it by cutting the connection."""
+        device = self.devices.get(request.unit)
+        return device is not None and device.faults.reset
+
+    def answer(self, request: Request, framing: Framing, now: float | None = None) -> list[tuple[float, bytes]]:
+        """Return what is sent because of a request that came at a time: seconds to wait, and bytes."""
+        since_s = self._since(now)
         if request.unit == BROADCAST:
             for listener in self.devices.values():
-                if not listener.faults.silent:
+                if not listener.faults.silent and _hears(listener):
                     execute(listener, request.pdu)
             return []
         device = self.devices.get(request.unit)
         if device is None or not request.pdu:
             return []
         faults = device.faults
+        deaf = faults.silent or faults.reset or since_s < faults.gap_s
         try:
-            return [] if faults.silent else self._faulty(device, request, framing)
+            return [] if deaf or not _hears(device) else _faulty(device, request, framing)
         finally:
             faults.count()
 
-    def _faulty(self, device: Device, request: Request, framing: Framing) -> list[tuple[float, bytes]]:
-        faults = device.faults
-        if faults.exception is None:
-            pdu = execute(device, request.pdu)
-        else:
-            pdu = bytes([request.pdu[0] | 0x80, faults.exception])
-        frame = framing.frame(request, request.unit if faults.unit is None else faults.unit, pdu)
-        frame = framing.spoil(frame) if faults.bad_crc else frame
-        data = faults.before + frame[: faults.keep] + faults.after
-        late, faults.kept = faults.kept, data if faults.late else b""
-        sent = [late] if late else []
-        if not faults.late:
-            sent += [data] * (2 if faults.stray else 1)
-        return [(faults.delay_s, each) for each in sent]
+    def _since(self, now: float | None) -> float:
+        last_at, self._last_at = self._last_at, now
+        return math.inf if now is None or last_at is None else now - last_at
+
+
+def _hears(device: Device) -> bool:
+    return device.hears() if isinstance(device, Hearing) else True
+
+
+def _faulty(device: Device, request: Request, framing: Framing) -> list[tuple[float, bytes]]:
+    """Execute a request and return the answer as the faults of its unit leave it."""
+    faults = device.faults
+    pdu = _wrong_answer(device, request.pdu)
+    spoilt = Spoilt(faults.bad_crc, faults.transaction, faults.length)
+    frame = framing.spoil(framing.frame(request, request.unit if faults.unit is None else faults.unit, pdu), spoilt)
+    if faults.garbage:
+        frame = random.randbytes(faults.garbage)
+    echo = framing.frame(request, request.unit, request.pdu) if faults.echo else b""
+    data = echo + faults.before + frame[: faults.keep] + faults.after
+    late, faults.kept = faults.kept, data if faults.late else b""
+    sent = [late] if late else []
+    if not faults.late and random.random() * 100 >= faults.flaky:
+        sent += [data] * (2 if faults.stray else 1)
+    return [timed for each in sent for timed in _timed(each, faults)]
+
+
+def _wrong_answer(device: Device, request: bytes) -> bytes:
+    faults = device.faults
+    if faults.exception is not None:
+        return bytes([request[0] | EXCEPTION, faults.exception])
+    pdu = execute(device, request)
+    if faults.fewer and pdu[0] in {READ_HOLDING, READ_INPUT}:
+        size = max(0, pdu[1] - 2 * faults.fewer)
+        pdu = bytes([pdu[0], size]) + pdu[2 : 2 + size]
+    return pdu if faults.function is None else bytes([faults.function]) + pdu[1:]
+
+
+def _timed(data: bytes, faults: Faults) -> list[tuple[float, bytes]]:
+    if not faults.slow_s:
+        return [(faults.delay_s, data)]
+    return [(faults.delay_s + place * faults.slow_s, data[place : place + 1]) for place in range(len(data))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 import struct
 import termios
 import tty
@@ -130,6 +131,13 @@ class TcpPort:
             writer.transport.abort()
         await asyncio.gather(*filter(None, self._connections.values()))
         await server.wait_closed()
+
+    def cut(self) -> None:
+        """Reset all connections (RST) and go on listening."""
+        for writer in self._connections:
+            if (end := writer.get_extra_info("socket")) is not None:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
     def write(self, data: bytes) -> None:
         """Send bytes to everybody who is connected."""

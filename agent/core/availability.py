@@ -69,7 +69,8 @@ def _controller_fault(view: EvseView) -> tuple[ErrorCode, str] | None:
         for name in serious(view.reading):
             words = "a fault, and not which" if name == "unknown" else name
             return FAULTS.get(name, ErrorCode.OTHER_ERROR), f"the controller reports: {words}"
-        if view.reading.pilot in {Pilot.E, Pilot.F}:
+        explained = any(name in WARNINGS for name in view.reading.faults)
+        if view.reading.pilot in {Pilot.E, Pilot.F} and not explained:
             return ErrorCode.OTHER_ERROR, f"control pilot in state {view.reading.pilot}"
     return None
 

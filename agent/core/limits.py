@@ -22,6 +22,7 @@ OFF: Final = MilliAmp(0)
 WARNINGS: Final[Mapping[str, ErrorCode]] = {
     "derating": ErrorCode.HIGH_TEMPERATURE,
     "bus_idle": ErrorCode.OTHER_ERROR,
+    "watchdog_expired": ErrorCode.OTHER_ERROR,
 }
 
 

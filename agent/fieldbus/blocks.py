@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.fieldbus.bus import Device
-from agent.fieldbus.definition import BILLED, Definition, Image, Span
+from agent.fieldbus.definition import BILLED, Definition
 from agent.fieldbus.line import Refused
+from agent.fieldbus.points import Bus, Image, Span
 
 KEPT_TOGETHER: Final = (BILLED, "energy_export", "power_total")
 """Values of one sample that shall come from one cycle of the meter."""
@@ -47,7 +48,7 @@ def plan(definition: Definition, names: Iterable[str]) -> tuple[Block, ...]:
     billed = kept[:1] if BILLED in names else []
     for function in sorted({span[0] for span in spans}):
         own = [span for span in spans if span[0] == function]
-        blocks += _pack(own, [span for span in kept if span in own], definition.bus.max_registers)
+        blocks += _pack(own, [span for span in kept if span in own], definition.bus)
     return tuple(sorted(blocks, key=lambda block: any(span in block.spans for span in billed)))
 
 
@@ -83,8 +84,10 @@ class BlockReader:
         self._blocks = list(self._all)
         self._left_out = []
 
-    async def read(self) -> dict[tuple[int, int], int]:
+    async def read(self, *, urgent: bool = False) -> dict[tuple[int, int], int]:
         """Return the words of all blocks; what the device refuses is absent, and is not asked for again.
+
+        urgent: for a command that waits, so it overtakes polls.
 
         Raises: NoAnswer, WrongAnswer, PortLost; Refused for a reason that has nothing to do with the registers.
         """
@@ -93,7 +96,7 @@ class BlockReader:
         while place < len(self._blocks):
             block = self._blocks[place]
             try:
-                image |= await self._words(block)
+                image |= await self._words(block, urgent=urgent)
             except Refused as refused:
                 if not refused.by_address:
                     raise
@@ -112,8 +115,8 @@ class BlockReader:
                 continue
         return image
 
-    async def _words(self, block: Block) -> dict[tuple[int, int], int]:
-        words = await self._device.read(block.function, block.address, block.count)
+    async def _words(self, block: Block, *, urgent: bool = False) -> dict[tuple[int, int], int]:
+        words = await self._device.read(block.function, block.address, block.count, urgent=urgent)
         return {(block.function, block.address + place): word for place, word in enumerate(words)}
 
     def _instead(self, block: Block, refused: Refused) -> tuple[Block, ...]:
@@ -141,27 +144,40 @@ def _block(spans: Sequence[Span]) -> Block:
     return Block(spans[0][0], first, end - first, tuple(spans))
 
 
-def _pack(spans: Sequence[Span], kept: Sequence[Span], limit: int) -> list[Block]:
+def _fits(spans: Sequence[Span], bus: Bus) -> bool:
+    """Tell whether spans may be read in one request."""
+    spans = sorted(spans)
+    gaps = (_gap(spans, place) for place in range(1, len(spans)))
+    return _block(spans).count <= bus.max_registers and all(gap <= bus.max_gap for gap in gaps)
+
+
+def _pack(spans: Sequence[Span], kept: Sequence[Span], bus: Bus) -> list[Block]:
     """Fill requests from the lowest address up, around those that are kept together as far as they fit into one."""
-    while kept and _block(kept).count > limit:
+    while kept and not _fits(_between(spans, kept), bus):
         kept = kept[:-1]
     if not kept:
-        return _fill(spans, limit)
-    seed = _block(kept)
-    inside = [span for span in spans if _inside(span, seed.address, seed.count)]
-    below = [span for span in spans if span not in inside and span[1] < seed.address]
-    above = [span for span in spans if span not in inside and span[1] >= seed.address]
-    while above and _block([*inside, above[0]]).count <= limit:
+        return _fill(spans, bus)
+    inside = _between(spans, kept)
+    first = _block(kept).address
+    below = [span for span in spans if span not in inside and span[1] < first]
+    above = [span for span in spans if span not in inside and span[1] >= first]
+    while above and _fits([*inside, above[0]], bus):
         inside.append(above.pop(0))
-    while below and _block([*inside, below[-1]]).count <= limit:
+    while below and _fits([below[-1], *inside], bus):
         inside.insert(0, below.pop())
-    return [*_fill(below, limit), _block(sorted(inside)), *_fill(above, limit)]
+    return [*_fill(below, bus), _block(sorted(inside)), *_fill(above, bus)]
 
 
-def _fill(spans: Sequence[Span], limit: int) -> list[Block]:
+def _between(spans: Sequence[Span], kept: Sequence[Span]) -> list[Span]:
+    """Return the kept spans with those that lie between them."""
+    seed = _block(kept)
+    return [span for span in spans if _inside(span, seed.address, seed.count)]
+
+
+def _fill(spans: Sequence[Span], bus: Bus) -> list[Block]:
     groups: list[list[Span]] = []
     for span in spans:
-        if groups and _block([*groups[-1], span]).count <= limit:
+        if groups and _fits([*groups[-1], span], bus):
             groups[-1].append(span)
         else:
             groups.append([span])

@@ -14,9 +14,9 @@ from typing import Final
 from pymodbus.pdu import ModbusPDU
 
 from agent.core.errors import ConfigError, DeviceError
-from agent.fieldbus.definition import Bus
 from agent.fieldbus.line import LineSettings, NoAnswer, PortLost, Refused, Transport, WrongAnswer, conflict
 from agent.fieldbus.link import Ask, Client, Link
+from agent.fieldbus.points import BITS, Bus
 from agent.ports import Clock
 
 REOPEN_S: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -159,6 +159,7 @@ class Wire:
                 self._free_at = now + max(self.line.seconds(SILENT_CHARACTERS), LEAST_SILENCE_S)
                 device.free_at = now + device.gap_s
             self._losses = self._unanswered = 0
+            device.answered_at = self._clock.now().mono
             return answer
 
     async def _opened(self, *, urgent: bool) -> Link:
@@ -218,18 +219,24 @@ class Wire:
 
 
 class Device:
-    """One device on a wire: reads and writes its registers, and retries where that may help."""
+    """One device on a wire: reads and writes its registers, and retries where that may help.
+
+    misses: how often it did not answer, so that who remembers something of it knows that another one may be there.
+    answered_at: monotonic second of its last answer, None before the first.
+    """
 
     def __init__(self, wire: Wire, label: str, address: int, bus: Bus) -> None:
         """Address a device; label: what it is, for texts."""
         self._wire = wire
         self._label = label
         self._address = address
+        self._silent = f"; {bus.silent}" if bus.silent else ""
         self._healthy = False
         self.timeout_s = bus.timeout_ms / 1000
         self.gap_s = bus.min_gap_ms / 1000
         self.free_at = 0.0
         self.misses = 0
+        self.answered_at: float | None = None
 
     @property
     def place(self) -> str:
@@ -237,28 +244,38 @@ class Device:
         return f"{self._label} address {self._address} on {self._wire.line.name}"
 
     async def read(self, function: int, address: int, count: int, *, urgent: bool = False) -> tuple[int, ...]:
-        """Return ``count`` words from an address on.
+        """Return ``count`` words from an address on; of bits one word each, 0 or 1.
 
-        function: 3 holding, 4 input registers. Raises: PortLost, NoAnswer, WrongAnswer, Refused, each with device, line
-        and what to check.
+        function: 1 coils, 2 discrete inputs, 3 holding, 4 input registers. Raises: PortLost, NoAnswer, WrongAnswer,
+        Refused, each with device, line and what to check.
         """
 
         async def ask(client: Client) -> None:
-            read = client.read_holding_registers if function == 3 else client.read_input_registers  # noqa: PLR2004
-            await read(address, count=count, device_id=self._address, no_response_expected=True)
+            reads = {
+                1: client.read_coils,
+                2: client.read_discrete_inputs,
+                3: client.read_holding_registers,
+                4: client.read_input_registers,
+            }
+            await reads[function](address, count=count, device_id=self._address, no_response_expected=True)
 
         what = f"registers {address} to {address + count - 1} (function {function})"
+        if function in BITS:
+            answer = await self._ask(ask, 5 + (count + 7) // 8, what, urgent=urgent)
+            return tuple(int(bit) for bit in answer.bits[:count])
         answer = await self._ask(ask, 5 + 2 * count, what, urgent=urgent)
         return tuple(answer.registers)
 
     async def write(self, function: int, address: int, words: Sequence[int]) -> None:
         """Write words from an address on; overtakes reads. Returns when the device has acknowledged.
 
-        function: 6 for one word, 16 for any number. Raises: as ``read``.
+        function: 5 for one coil (0 or 1), 6 for one word, 16 for any number. Raises: as ``read``.
         """
 
         async def ask(client: Client) -> None:
-            if function == 6:  # noqa: PLR2004
+            if function == 5:  # noqa: PLR2004
+                await client.write_coil(address, bool(words[0]), device_id=self._address, no_response_expected=True)
+            elif function == 6:  # noqa: PLR2004
                 await client.write_register(address, words[0], device_id=self._address, no_response_expected=True)
             else:
                 await client.write_registers(address, list(words), device_id=self._address, no_response_expected=True)
@@ -285,7 +302,8 @@ class Device:
             answer = await self._wire.exchange(self, request, size, urgent=urgent)
             settled = True
         except (PortLost, NoAnswer, WrongAnswer) as error:
-            raise type(error)(f"{self.place}: {error}") from None
+            hint = self._silent if isinstance(error, NoAnswer) else ""
+            raise type(error)(f"{self.place}: {error}{hint}") from None
         finally:
             if not settled:
                 self.misses += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.core.errors import ConfigError, DeviceError
-from agent.fieldbus.definition import Bus
+from agent.fieldbus.points import Bus
 
 
 class PortLost(DeviceError):

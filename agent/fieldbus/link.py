@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import termios
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -19,7 +20,7 @@ from pymodbus.pdu import ModbusPDU
 
 from agent.fieldbus import answers
 from agent.fieldbus.line import LineSettings, PortLost, Transport
-from agent.fieldbus.serial import port_trouble
+from agent.fieldbus.serial import REFUSES, parity_at, port_trouble
 
 CONNECT_S: Final = 3.0
 BUFFER: Final = 2048
@@ -76,8 +77,8 @@ class Link:
                 cause = await self._trouble()
         except TimeoutError:
             cause = f"cannot be reached within {CONNECT_S:g} s; check the host name, the network and the device's power"
-        except ValueError:
-            cause = "the port refuses the line settings"
+        except (ValueError, termios.error):
+            cause = REFUSES
         except asyncio.CancelledError:
             self.close()
             raise
@@ -120,7 +121,7 @@ class Link:
             return AsyncModbusSerialClient(
                 line.device or "",
                 baudrate=line.baudrate or 9600,
-                parity=line.parity or "N",
+                parity=parity_at(line.device or "", line.parity),
                 stopbits=line.stopbits or 1,
                 reconnect_delay=0,
                 timeout=2 * CONNECT_S,

@@ -24,6 +24,7 @@ F64_DIGITS: Final = 53
 class WireType(StrEnum):
     """How a value lies in its registers."""
 
+    BIT = "bit"
     U16 = "u16"
     I16 = "i16"
     U32 = "u32"
@@ -36,6 +37,7 @@ class WireType(StrEnum):
     ISKRA_T5 = "iskra_t5"
     ISKRA_T6 = "iskra_t6"
     ISKRA_T7 = "iskra_t7"
+    VERSION = "version"
     ASCII = "ascii"
 
 
@@ -48,21 +50,22 @@ class WordOrder(StrEnum):
 
 #: Registers of a value; a text has as many as its device gives it.
 WIDTH: Final[Mapping[WireType, int]] = {
-    **dict.fromkeys((WireType.U16, WireType.I16), 1),
+    **dict.fromkeys((WireType.BIT, WireType.U16, WireType.I16, WireType.VERSION), 1),
     **dict.fromkeys((WireType.U32, WireType.I32, WireType.F32, WireType.HEX32), 2),
     **dict.fromkeys((WireType.ISKRA_T5, WireType.ISKRA_T6, WireType.ISKRA_T7), 2),
     **dict.fromkeys((WireType.U64, WireType.I64, WireType.F64), 4),
 }
 SIGNED: Final = frozenset({WireType.I16, WireType.I32, WireType.I64})
 FLOATS: Final[Mapping[WireType, str]] = {WireType.F32: ">f", WireType.F64: ">d"}
-TEXTS: Final = frozenset({WireType.ASCII, WireType.HEX32})
+TEXTS: Final = frozenset({WireType.ASCII, WireType.HEX32, WireType.VERSION})
 
 
 def decode(words: Sequence[int], kind: WireType, order: WordOrder = WordOrder.BIG) -> Decimal | str | None:
     """Return the value of the words, unscaled; None for a float that is no finite number.
 
     words: as many as ``WIDTH`` says, or any number for a text. Texts are ``ascii`` (bytes outside 0x20..0x7E left out,
-    trimmed) and ``hex32`` (eight lower-case digits). Raises ValueError for another number of words.
+    trimmed), ``hex32`` (eight lower-case digits) and ``version`` (0x0107 is 1.0.7). Raises ValueError for another
+    number of words.
     """
     if kind is not WireType.ASCII and len(words) != WIDTH[kind]:
         raise ValueError(f"{kind} takes {WIDTH[kind]} registers, not {len(words)}")
@@ -136,6 +139,11 @@ def _text(data: bytes) -> str:
     return bytes(byte for byte in data if 0x20 <= byte < 0x7F).decode("ascii").strip()  # noqa: PLR2004  printable ASCII
 
 
+def _version(data: bytes) -> str:
+    """Major number in the first byte, minor and revision in the halves of the second."""
+    return f"{data[0]}.{data[1] >> 4}.{data[1] & 15}"
+
+
 def _iskra_t5(data: bytes) -> Decimal:
     """Signed power of ten, 24-bit unsigned mantissa."""
     return scaled(Decimal(_unsigned(data[1:])), Decimal(1), _signed(data[:1]))
@@ -153,7 +161,7 @@ def _iskra_t7(data: bytes) -> Decimal:
 
 
 DECODERS: Final[Mapping[WireType, Callable[[bytes], Decimal | str | None]]] = {
-    **dict.fromkeys((WireType.U16, WireType.U32, WireType.U64), lambda data: Decimal(_unsigned(data))),
+    **dict.fromkeys((WireType.BIT, WireType.U16, WireType.U32, WireType.U64), lambda data: Decimal(_unsigned(data))),
     **dict.fromkeys(SIGNED, lambda data: Decimal(_signed(data))),
     WireType.F32: _float(">f"),
     WireType.F64: _float(">d"),
@@ -161,6 +169,7 @@ DECODERS: Final[Mapping[WireType, Callable[[bytes], Decimal | str | None]]] = {
     WireType.ISKRA_T5: _iskra_t5,
     WireType.ISKRA_T6: _iskra_t6,
     WireType.ISKRA_T7: _iskra_t7,
+    WireType.VERSION: _version,
     WireType.ASCII: _text,
 }
 
@@ -168,7 +177,8 @@ DECODERS: Final[Mapping[WireType, Callable[[bytes], Decimal | str | None]]] = {
 def _number_bytes(value: Decimal, kind: WireType) -> bytes:
     if kind in FLOATS:
         return struct.pack(FLOATS[kind], value)
-    if kind in TEXTS or kind not in WIDTH or kind.startswith("iskra") or value != value.to_integral_value():
+    number = kind not in TEXTS and kind in WIDTH and not kind.startswith("iskra")
+    if not number or value != value.to_integral_value() or (kind is WireType.BIT and value not in {0, 1}):
         raise ValueError(f"{value} cannot be written as {kind}")
     return int(value).to_bytes(2 * WIDTH[kind], "big", signed=kind in SIGNED)
 

@@ -7,7 +7,9 @@ import contextlib
 import errno
 import fcntl
 import os
+import termios
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import serial
@@ -29,6 +31,14 @@ OPENING: Final = {
     errno.EAGAIN: "the port is in use by another program; stop that, or give each its own port",
     errno.EBUSY: "the port is in use by another program; stop that, or give each its own port",
 }
+PSEUDO_TERMINALS: Final = Path("/dev/pts")
+REFUSES: Final = "the port refuses the line settings"
+
+
+def parity_at(path: str, parity: str | None) -> str:
+    """Return the parity to open a port with: a pseudo-terminal has no parity bit, and the C library refuses one."""
+    pseudo = Path(path).resolve().parent == PSEUDO_TERMINALS
+    return "N" if pseudo else parity or "N"
 
 
 def port_trouble(path: str) -> str:
@@ -39,7 +49,7 @@ def port_trouble(path: str) -> str:
         return OPENING.get(error.errno or 0, f"the port cannot be opened ({error.strerror})")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return "the port refuses the line settings" if os.isatty(descriptor) else "this is no serial port"
+        return REFUSES if os.isatty(descriptor) else "this is no serial port"
     except OSError as error:
         return OPENING.get(error.errno or 0, f"the port cannot be locked ({error.strerror})")
     finally:
@@ -47,7 +57,7 @@ def port_trouble(path: str) -> str:
 
 
 class SerialStream:
-    """The bytes that arrive at a tty; raw mode, exclusive, what had arrived before it was opened is dropped."""
+    """The bytes of a tty, both ways; raw mode, exclusive, what had arrived before it was opened is dropped."""
 
     def __init__(self, line: LineSettings) -> None:
         """Read from ``line``, completed; opens nothing."""
@@ -55,11 +65,12 @@ class SerialStream:
         self._arrived = asyncio.Event()
         self._buffer = bytearray()
         self._lost = False
+        self._port: serial.Serial | None = None
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
         """Hold the port open. Raises: PortLost, with the cause and what to do."""
-        port = self._open()
+        port = self._port = self._open()
         descriptor = port.fileno()
         loop = asyncio.get_running_loop()
         self._buffer.clear()
@@ -70,6 +81,7 @@ class SerialStream:
             yield
         finally:
             loop.remove_reader(descriptor)
+            self._port = None
             port.close()
 
     async def read(self, within_s: float | None) -> bytes:
@@ -89,17 +101,32 @@ class SerialStream:
             self._arrived.clear()
         return data
 
+    def write(self, data: bytes) -> None:
+        """Send what the port takes at once, which is far more than a command has. Raises: PortLost.
+
+        What a blocked port does not take is lost, as what the wire loses: the answer will be missing.
+        """
+        if self._port is None or not data:
+            return
+        try:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._port.fileno(), data)
+        except OSError as error:
+            raise PortLost(f"{self._line.name}: the port went away; {CHECK_PLUG}") from error
+
     def _open(self) -> serial.Serial:
         path = self._line.device or ""
         try:
             return serial.Serial(
                 path,
                 baudrate=self._line.baudrate or 9600,
-                parity=self._line.parity or "N",
+                parity=parity_at(path, self._line.parity),
                 stopbits=self._line.stopbits or 1,
                 timeout=0,
                 exclusive=True,
             )
+        except termios.error as error:
+            raise PortLost(f"{self._line.name}: {REFUSES}") from error
         except (serial.SerialException, ValueError, OSError) as error:
             raise PortLost(f"{self._line.name}: {port_trouble(path)}") from error
 

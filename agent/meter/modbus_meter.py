@@ -17,8 +17,9 @@ from agent.core.instant import Instant
 from agent.core.model import Reading, Value, Wh
 from agent.fieldbus.blocks import BlockReader, plan
 from agent.fieldbus.bus import Wire, Wires
-from agent.fieldbus.definition import BILLED, Definition, Image, available, find
+from agent.fieldbus.definition import BILLED, Definition, available, find
 from agent.fieldbus.line import LineSettings, NoAnswer, PortLost, Refused, WrongAnswer
+from agent.fieldbus.points import Image
 from agent.ports import Clock
 
 DEFINITIONS: Final = Path(__file__).with_name("definitions")

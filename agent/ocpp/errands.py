@@ -306,4 +306,4 @@ class Errands:
 
     def _stand_still(self, error: JournalError) -> None:
         log.warning("the lane stands still", destination=self._service.config.name, cause=str(error))
-        self._desk.lane.stand_still(f"the ledger cannot be written: {error}")
+        self._desk.lane.stand_still(str(error))

@@ -9,8 +9,14 @@ import base64
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from agent.core.errors import ConfigError
+
+PEM: Final = b"-----BEGIN CERTIFICATE-----"
+PRIVATE: Final = b"PRIVATE KEY-----"
+DER: Final = b"\x30\x82"
+"""How a certificate begins that is not in PEM form: a sequence with two bytes of length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,50 @@ def basic_header(station_id: str, password: bytes) -> str:
 def tls_context(credentials: Credentials) -> ssl.SSLContext:
     """Return the context for ``wss``: TLS 1.2 or newer, certificate and host name verified, no compression.
 
-    Raises: ConfigError where the certificates cannot be read.
+    The host stands in the certificate's subjectAltName or, where it has none, in its common name (A00.FR.511).
+    Made by hand, since ``ssl.create_default_context`` writes the session's keys to a file that the environment names,
+    and is stricter with private CAs from Python 3.13 on than before. Raises: ConfigError where ``ca_file`` cannot be
+    used.
     """
-    ca_file = credentials.ca_file
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except OSError as error:
-        problem = f"cloud.ca_file: {ca_file} cannot be used ({error}): give a PEM file with the CA's certificates"
-        raise ConfigError(problem) from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # requires a certificate, and compares its host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION
+    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN  # trust what is given as it is
+    if credentials.ca_file is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        return context
+    try:
+        trust(context, credentials.ca_file)
+    except ValueError as error:
+        raise ConfigError(f"cloud.ca_file: {credentials.ca_file} {error}") from error
     return context
+
+
+def trust(context: ssl.SSLContext, ca_file: Path) -> None:
+    """Trust the certificates of a PEM file, be they of CAs or of the server itself.
+
+    Raises: ValueError; its words follow the path.
+    """
+    try:
+        content = ca_file.read_bytes()
+        if content.strip():
+            context.load_verify_locations(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ValueError(_unusable(content)) from error
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror}); check the path, and who may read it") from error
+    if not context.cert_store_stats()["x509"]:
+        raise ValueError(_unusable(content))
+
+
+def _unusable(content: bytes) -> str:
+    """Return why a file gives no certificates, and what to do."""
+    if not content.strip():
+        return "is empty; write the CA's certificate into it, in PEM form"
+    if content.startswith(DER):
+        return "is not in PEM form but binary (DER); convert it: openssl x509 -inform der -in FILE -out FILE.pem"
+    if PEM in content:
+        return "holds a certificate that is damaged; copy the file again, with all lines from BEGIN to END"
+    if PRIVATE in content:
+        return "holds a private key and no certificate; give the CA's certificate"
+    return "is not in PEM form; give a text file with the CA's certificate (-----BEGIN CERTIFICATE-----)"

@@ -1,11 +1,10 @@
-"""Splits the bytes of card readers into tags, sans-I/O: one class per framing, and a table of them.
+"""Splits the bytes of card readers into tags, sans-I/O: what they have in common, and readers that send by themselves.
 
 A framing survives noise, keeps a bounded buffer and never raises; what is wrong with a frame is an event like a tag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
@@ -14,16 +13,23 @@ from typing import Final, Protocol, TypeAlias
 
 STX: Final = 0x02
 ETX: Final = 0x03
+ISO14443A: Final = "ISO14443A"
+RANDOM: Final = 0x08
+"""First byte of a four-byte number that a tag makes anew at each touch (ISO/IEC 14443-3, UID of single size)."""
+SINGLE: Final = 4
 
 
 class FrameFault(StrEnum):
     """What is wrong with a frame."""
 
     CHECKSUM = "checksum"
+    LENGTH_CHECKSUM = "length_checksum"
     FRAMING = "framing"
     LENGTH = "length"
+    UID_LENGTH = "uid_length"
     TIMEOUT = "timeout"
     IMPLAUSIBLE = "implausible"
+    DEVICE_ERROR = "device_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,27 @@ class Tag:
         """The identifier: upper-case hex, leading zeros kept."""
         return self.uid.hex().upper()
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the number is another one at the next touch, as those of phones are."""
+        return self.technology == ISO14443A and len(self.uid) == SINGLE and self.uid[0] == RANDOM
+
 
 @dataclass(frozen=True, slots=True)
 class FrameError:
-    """A frame that was dropped; at: monotonic seconds."""
+    """A frame that was dropped, or an error that the reader tells; at: monotonic seconds; detail: the reader's code."""
 
     fault: FrameFault
     at: float
+    detail: str = ""
 
 
 Seen: TypeAlias = Tag | FrameError
+
+
+def is_noise(uid: bytes) -> bool:
+    """Tell whether a number passes checksums, but is no tag's: all bits 0 or all bits 1."""
+    return set(uid) in ({0x00}, {0xFF})
 
 
 class Frames(Protocol):
@@ -80,8 +97,6 @@ class Rdm6300Frames:
     TECHNOLOGY: Final = "EM4100"
     UID_BYTES: Final = 5
     DIGITS: Final = 2 * (UID_BYTES + 1)
-    NOISE: Final = (bytes(UID_BYTES), b"\xff" * UID_BYTES)
-    """Pass the checksum, but are no tag."""
 
     def __init__(self) -> None:
         """Begin outside a frame."""
@@ -136,7 +151,7 @@ class Rdm6300Frames:
             return FrameError(FrameFault.FRAMING, now)
         if reduce(xor, uid) != checksum:
             return FrameError(FrameFault.CHECKSUM, now)
-        if bytes(uid) in self.NOISE:
+        if is_noise(bytes(uid)):
             return FrameError(FrameFault.IMPLAUSIBLE, now)
         return Tag(bytes(uid), self.TECHNOLOGY, now)
 
@@ -147,17 +162,3 @@ def _hex(digits: bytearray) -> bytes:
     if not text.isalnum():
         raise ValueError(text)
     return bytes.fromhex(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Framing:
-    """A protocol of readers that send by themselves, and the line settings they leave the factory with."""
-
-    make: Callable[[], Frames]
-    baudrate: int = 9600
-    parity: str = "N"
-    stopbits: int = 1
-
-
-#: By the reader's id in the configuration.
-FRAMINGS: Final[Mapping[str, Framing]] = {"rdm6300": Framing(Rdm6300Frames)}

@@ -9,8 +9,9 @@ import pytest
 
 from simulators.circuit import Circuit, HandClock
 from simulators.evse import EvseDin
+from simulators.framing import Request, Rtu
 from simulators.meter import Meter
-from simulators.modbus import Line, Refused, Request, Rtu
+from simulators.modbus import Line, Refused
 from simulators.vehicle import Car
 from tests.simulators.wires import VECTORS
 
@@ -107,6 +108,17 @@ def _rcd(box: Box) -> None:
     box.evse.rcd = True
 
 
+def _emergency(box: Box) -> None:
+    charging_old(box)
+    box.evse.emergency = True
+
+
+def _turned_off(box: Box) -> None:
+    box.car.stays_in_c = box.evse.shows_commanded = True
+    charging_old(box)
+    box.evse.write_words(1004, [1])
+
+
 SITUATIONS: dict[str, tuple[Callable[..., EvseDin], Callable[[Box], None]]] = {
     "evse_din-01": (EvseDin, lambda _: None),
     "evse_din-02": (old, _paused),
@@ -115,10 +127,16 @@ SITUATIONS: dict[str, tuple[Callable[..., EvseDin], Callable[[Box], None]]] = {
     "evse_din-05": (old, _asks_unheard),
     "evse_din-06": (old, _ventilated),
     "evse_din-07": (firmware_17, _diode),
+    "evse_din-08": (firmware_17, _emergency),
     "evse_din-09": (precise, charging_old),
+    "evse_din-10": (old, _turned_off),
     "evse_din-11": (firmware_17, _rcd),
     "evse_din-12": (EvseDin, lambda _: None),
 }
+
+
+def test_every_documented_trace_is_played() -> None:
+    assert set(SITUATIONS) == set(TRACES)
 
 
 @pytest.mark.parametrize("trace", SITUATIONS)
@@ -289,6 +307,119 @@ def test_power_up_brings_the_current_of_register_2000() -> None:
     box.evse.power_cycle()
     assert box.after(0)[0] == 6
     assert box.evse.settings_written == [2000]
+
+
+def test_a_board_without_supply_answers_nothing_and_offers_nothing() -> None:
+    box = charging(Box())
+    box.evse.power_cycle(2.0)
+    assert not box.wire("010303E800078478")
+    box.clock.advance(0.2)
+    assert (box.drawn, box.evse.offered_a) == (0, 0)
+    box.clock.advance(2.2)
+    assert box.wire("010303E800078478")
+    assert box.after(5)[:3] == [32, 32, 3]
+
+
+def test_a_cable_that_stays_in_the_socket_still_shows_what_it_allows() -> None:
+    box = charging(Box())
+    box.car.unplug(at_car=True)
+    assert box.after(0.2)[2:4] == [1, 32]
+    box.car.unplug()
+    assert box.after(0.2)[2:4] == [1, 5]
+
+
+def test_a_welded_contactor_lets_a_deaf_car_go_on_unseen() -> None:
+    box = charging(Box())
+    box.evse.welded = box.car.deaf = True
+    box.limit(0)
+    assert box.after(10)[1::6] == [0, 0]
+    assert box.drawn == 16
+
+
+def test_a_contactor_that_does_not_close_lets_nothing_flow_unseen() -> None:
+    box = Box()
+    box.evse.stuck_open = True
+    charging(box)
+    assert box.after(1)[7] == 1
+    assert box.drawn == 0
+
+
+def test_the_emergency_stop_opens_the_contactor_without_a_reason() -> None:
+    box = charging(Box())
+    box.evse.emergency = True
+    assert box.after(1)[2::5] == [5, 0]
+    assert box.drawn == 0
+    box.evse.emergency = False
+    assert box.after(5)[2] == 3
+
+
+def test_writes_are_counted_register_by_register() -> None:
+    box = Box()
+    box.limit(10)
+    box.limit(11)
+    box.evse.write_words(2000, [6])
+    assert box.evse.written == {1000: 2, 2000: 1}
+
+
+def test_a_car_that_refuses_never_asks() -> None:
+    box = Box()
+    box.car.refuses = True
+    box.limit(16)
+    box.car.plug()
+    assert box.after(3600)[2] == 2
+    box.car.resume()
+    assert box.after(5)[2] == 3
+
+
+def test_a_slow_car_asks_only_after_its_time() -> None:
+    box = Box(car=Car(wakes_after_s=90))
+    box.limit(16)
+    box.car.plug()
+    assert box.after(89)[2] == 2
+    assert box.after(2)[2] == 3
+
+
+def test_a_sleeping_car_is_not_woken_by_an_offer_alone() -> None:
+    box = Box()
+    box.car.asleep = True
+    box.limit(16)
+    box.car.plug()
+    assert box.after(600)[2] == 2
+    box.evse.power_cycle(5.0)
+    assert box.after(11)[2] == 3
+
+
+def test_a_deaf_car_draws_what_it_can() -> None:
+    box = Box()
+    box.car.deaf = True
+    assert charging(box, 6).drawn == 16
+
+
+def test_a_car_can_draw_more_than_it_is_offered() -> None:
+    box = Box()
+    box.car.extra_a = (2.0, 2.0, 2.0)
+    assert charging(box, 10).circuit.amps == (12, 12, 12)
+    box.car.phases = 1
+    assert box.circuit.amps == (12, 0, 0)
+
+
+def test_a_car_that_flaps_asks_every_other_time() -> None:
+    box = charging(Box())
+    box.car.flaps_s = 10.0
+    assert box.after(2)[2] == 3
+    assert [box.after(5)[2] for _ in range(7)] == [3, 2, 2, 3, 3, 2, 2]
+    box.car.flaps_s = 0.0
+    assert box.after(5)[2] == 3
+
+
+def test_a_car_that_is_replugged_quickly_starts_anew() -> None:
+    box = charging(Box())
+    box.car.unplug()
+    box.clock.advance(0.3)
+    assert box.drawn == 0
+    box.car.plug()
+    assert box.after(0)[2] == 2
+    assert box.after(3)[2] == 3
 
 
 def test_the_board_shows_its_address() -> None:

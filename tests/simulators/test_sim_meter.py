@@ -160,6 +160,38 @@ def test_a_frozen_meter_counts_on_inside() -> None:
     assert shown_kwh(of) > 7
 
 
+def test_single_values_can_be_frozen_while_the_others_go_on() -> None:
+    of, clock = meter()
+    of.freeze("energy_import")
+    of.circuit.draw((10, 10, 10))
+    clock.advance(3600)
+    assert shown_kwh(of) == 1
+    assert of.read_words(4, 52, 2) != (0, 0)
+
+
+def test_a_meter_can_show_what_it_does_not_measure() -> None:
+    of, _ = meter()
+    of.pretended["frequency"] = 90.0
+    assert list(of.read_words(4, 70, 2)) == [0x42B4, 0]
+
+
+def test_a_meter_that_is_fitted_the_wrong_way_round_counts_export() -> None:
+    of, clock = meter()
+    of.volts = (230.0, 230.0, 230.0)
+    of.upside_down = True
+    of.circuit.draw((10, 0, 0))
+    clock.advance(3600)
+    values = of.values()
+    assert (values["energy_import"], values["energy_export"], values["power_total"]) == (1000, 2300, -2300)
+
+
+def test_meters_of_one_circuit_have_one_voltage() -> None:
+    circuit = Circuit(HandClock())
+    one, other = Meter(circuit=circuit), Meter(circuit=circuit)
+    one.volts = (231.0, 0.0, 0.0)
+    assert other.values()["voltage_l1"] == 231.0
+
+
 def test_a_replaced_meter_has_another_number_and_register() -> None:
     of, clock = meter()
     of.circuit.draw((10, 0, 0))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.modbus import Faults, Framing, Line, Mbap, Refused, Request, Rtu, crc16, execute, rtu_frame
+from simulators.framing import Framing, Mbap, Request, Rtu, crc16, rtu_frame
+from simulators.modbus import Faults, Line, Refused, execute
 from tests.simulators.wires import VECTORS
 
 FRAMES = json.loads((VECTORS / "evse_din.json").read_text())
@@ -112,12 +113,62 @@ def test_each_fault_of_a_line() -> None:
         "noise": ({"before": b"\0", "after": b"\xff"}, [(0, f"00{GOOD}ff")]),
         "truncated": ({"keep": 4}, [(0, GOOD[:8])]),
         "stray": ({"stray": True}, [(0, GOOD), (0, GOOD)]),
+        "wrong function": ({"function": 4}, [(0, rtu_frame(1, bytes.fromhex("040400000001")).hex())]),
+        "fewer": ({"fewer": 1}, [(0, rtu_frame(1, bytes.fromhex("03020000")).hex())]),
+        "fewer than none": ({"fewer": 9}, [(0, rtu_frame(1, bytes.fromhex("0300")).hex())]),
+        "echo": ({"echo": True}, [(0, rtu_frame(1, READ_TWO).hex() + GOOD)]),
+        "slow": ({"slow_s": 0.5, "keep": 3}, [(0, "01"), (0.5, "03"), (1.0, "04")]),
+        "all lost": ({"flaky": 100.0}, []),
+        "reset": ({"reset": True}, []),
     }
     for name, (fault, expected) in cases.items():
         device.faults = Faults(**fault)  # type: ignore[arg-type]  # each value fits its own field
         assert answers(device) == expected, name
     device.faults.clear()
     assert answers(device) == [(0, GOOD)]
+
+
+def test_garbage_comes_instead_of_the_answer() -> None:
+    device = Numbers()
+    device.faults.garbage = 20
+    found = {answers(device)[0][1] for _ in range(3)}
+    assert {len(each) for each in found} == {40}
+    assert len(found) == 3
+
+
+def test_some_answers_of_a_flaky_unit_are_lost() -> None:
+    device = Numbers()
+    device.faults.flaky = 50.0
+    assert 20 < sum(bool(answers(device)) for _ in range(100)) < 80
+
+
+def test_requests_that_come_too_soon_after_any_other_are_not_heard() -> None:
+    one, two = Numbers(), Numbers()
+    two.faults.gap_s = 0.1
+    line, rtu = Line({1: one, 2: two}), Rtu()
+    for unit, now, heard in ((2, 5.0, True), (2, 5.05, False), (2, 5.2, True), (1, 5.25, True), (2, 5.3, False)):
+        assert bool(line.answer(Request(unit, READ_TWO), rtu, now)) is heard, now
+
+
+def test_a_device_that_hears_decides_whether_it_answers_and_what_it_refuses_was_heard() -> None:
+    class Sleeper(Numbers):
+        heard = 0
+        awake = False
+
+        def hears(self) -> bool:
+            self.heard += 1
+            return self.awake
+
+    device = Sleeper()
+    assert answers(device) == []
+    Line({1: device}).answer(Request(0, bytes.fromhex("0600031234")), Rtu())
+    assert (device.heard, device.words[3]) == (2, 3)
+    device.awake = True
+    assert answers(device) == [(0, GOOD)]
+    assert answers(device, pdu=bytes.fromhex("2B0E01"))[0][1][:6] == "01ab01"
+    device.faults.silent = True
+    assert answers(device) == []
+    assert device.heard == 4
 
 
 def test_a_late_answer_comes_at_the_next_request() -> None:
@@ -196,3 +247,7 @@ def test_tcp_answers_carry_the_transaction_and_faults_spoil_the_protocol_id() ->
     assert answers(device, framing=mbap) == [(0, "000700000007" + "01" + "030400000001")]
     device.faults.bad_crc = True
     assert answers(device, framing=mbap) == [(0, "000755550007" + "01" + "030400000001")]
+    device.faults = Faults(transaction=1)
+    assert answers(device, framing=mbap) == [(0, "000800000007" + "01" + "030400000001")]
+    device.faults = Faults(length=3)
+    assert answers(device, framing=mbap) == [(0, "00070000000a" + "01" + "030400000001")]

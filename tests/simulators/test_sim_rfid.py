@@ -57,6 +57,8 @@ async def test_disturbed_frames() -> None:
             ("lower_case", True, FRAME.lower()),
             ("glued", 3, FRAME * 3),
             ("noise_before", b"\xff\x00", b"\xff\x00" + FRAME),
+            ("lose", 2, FRAME[:7] + FRAME[9:]),
+            ("split_s", 0.001, FRAME),
         ):
             healthy = getattr(reader, fault)
             setattr(reader, fault, value)
@@ -67,6 +69,20 @@ async def test_disturbed_frames() -> None:
         assert await line.read(2) == b"\x41\x0d"
         reader.noise()
         assert await line.read(1)
+
+
+async def test_a_silent_reader_sends_nothing() -> None:
+    async with CardReader() as reader, SerialLine(reader.path) as line:
+        reader.silent = True
+        await reader.tap(UID, hold_s=0)
+        assert not await line.read(1, 0.1)
+
+
+async def test_a_frame_can_come_again_although_the_card_is_gone() -> None:
+    async with CardReader() as reader, SerialLine(reader.path) as line:
+        reader.repeats = 3
+        await reader.tap(UID, hold_s=0)
+        assert await line.read(43, 0.1) == FRAME * 3
 
 
 @pytest.mark.parametrize("uid", ["", "62E3086C", "62E3086CEDFF", "62E3086CEX", "62 E3 08 6C ED", "04A1B2C3D4E5F6"])

@@ -11,8 +11,8 @@ import pytest
 from simulators.bus import Bus, Endpoint
 from simulators.circuit import HandClock
 from simulators.evse import EvseBus
+from simulators.framing import rtu_frame
 from simulators.meter import Meter, MeterBus
-from simulators.modbus import rtu_frame
 from simulators.wires import LinkRefused, Pty
 from tests.simulators.wires import SerialLine
 
@@ -156,6 +156,44 @@ async def test_tcp_and_rtu_over_tcp(*, serial: bool) -> None:
                 await asyncio.open_connection("127.0.0.1", port)
             await bus.replug()
             assert bus.port == port
+
+
+@pytest.mark.parametrize("serial", [False, True])
+async def test_a_request_can_be_answered_by_cutting_the_connection(*, serial: bool) -> None:
+    async with MeterBus.on_tcp(Meter(clock=HandClock()), serial=serial) as bus:
+        bus.meter.faults.reset, bus.meter.faults.times = True, 1
+        request = bytes.fromhex(IMPORT if serial else "000100000006010400480002")
+        reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
+        writer.write(request)
+        async with asyncio.timeout(2):
+            with pytest.raises(ConnectionResetError):
+                await reader.readexactly(1)
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
+        writer.write(request)
+        async with asyncio.timeout(2):
+            assert await reader.readexactly(9)
+        writer.close()
+
+
+async def test_slow_bytes_arrive_one_by_one() -> None:
+    async with MeterBus.on_tcp(Meter(clock=HandClock())) as bus:
+        bus.meter.faults.slow_s = 0.01
+        reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
+        writer.write(bytes.fromhex("000100000006010400480002"))
+        pieces: list[bytes] = []
+        async with asyncio.timeout(2):
+            while sum(map(len, pieces)) < 13:
+                pieces.append(await reader.read(100))
+        assert len(pieces) > 3
+        assert b"".join(pieces)[:8].hex() == "0001000000070104"
+        writer.close()
+
+
+async def test_a_bus_tells_what_its_wire_is() -> None:
+    assert Bus({}).wire == "pty"
+    assert Bus({}, Endpoint(host="127.0.0.1")).wire == "tcp"
+    assert Bus({}, Endpoint(host="127.0.0.1", serial=True)).wire == "rtu-over-tcp"
 
 
 async def test_a_bus_needs_no_second_plug() -> None:

@@ -13,11 +13,15 @@ from pydantic import SecretStr
 from agent.core.model import EvseId, MilliAmp
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.tariff import Tariff
+from agent.ocpp.security import Credentials
 from agent.runtime.config.prices import tariff_of
+from agent.runtime.config.rules import BASIC
 from agent.runtime.config.schema import Keys
 from agent.runtime.config.sections import Cloud, Connector, Document, Log, Rfid, Station
 
 VOLT: Final = Decimal(230)
+PASSWORD_BYTES: Final = ("utf-8", "surrogateescape")
+"""How the bytes of a password become a text, and back."""
 HEADROOM: Final = Decimal("1.2")
 """So much more than the installation's current lets through is still no impossible rise of the register."""
 
@@ -27,8 +31,8 @@ class AgentConfig:
     """The whole configuration, checked.
 
     path: the file; document: every key with the value in force; password: of the central system, from wherever it was
-    given; notes: what is accepted and has no effect, one line each; origins: place of a key -> where its value comes
-    from, only for keys that were given.
+    given, bytes of a file that are no UTF-8 as surrogates (PEP 383); notes: what is accepted and has no effect, one
+    line each; origins: place of a key -> where its value comes from, only for keys that were given.
     """
 
     path: Path
@@ -46,6 +50,12 @@ class AgentConfig:
     def cloud(self) -> Cloud:
         """The central system; its password is ``AgentConfig.password``."""
         return self.document.cloud
+
+    def credentials(self) -> Credentials:
+        """Return how the station proves itself to the central system; only profiles 1 and 2 send the password."""
+        secret = self.password if self.cloud.security_profile in BASIC else None
+        password = None if secret is None else secret.get_secret_value().encode(*PASSWORD_BYTES)
+        return Credentials(password, self.cloud.ca_file)
 
     @property
     def rfid(self) -> Rfid:
@@ -74,6 +84,7 @@ class AgentConfig:
             tariff=self.tariff(),
             company_code=self.cloud.company_code,
             same_card_pause_s=self.rfid.same_card_pause,
+            reader=self.rfid.reader != "none",
         )
 
 

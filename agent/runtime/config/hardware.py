@@ -10,7 +10,7 @@ from typing import Final
 import agent.evse
 import agent.meter
 from agent.fieldbus.definition import Definition, available, find
-from agent.rfid.frames import FRAMINGS
+from agent.rfid.kinds import KINDS
 from agent.runtime.config.values import is_definition
 
 METERS: Final = frozenset({
@@ -28,7 +28,9 @@ MODBUS_CONTROLLERS: Final = frozenset({
 })  # fmt: skip
 SERIAL_CONTROLLERS: Final = frozenset({"rapi"})
 NETWORK_CONTROLLERS: Final = frozenset({"keba_udp", "switch", "v2c_http"})
-WITHOUT_LINE: Final = frozenset({"gpio_contactor", "none"})
+NO_CONTROLLER: Final = "none"
+"""The station has a meter only: nothing that it could tell what to offer."""
+WITHOUT_LINE: Final = frozenset({"gpio_contactor", NO_CONTROLLER})
 CONTROLLERS: Final = MODBUS_CONTROLLERS | SERIAL_CONTROLLERS | NETWORK_CONTROLLERS | WITHOUT_LINE
 READERS: Final = frozenset({
     "ascii_line", "evdev", "gwiot_7941e", "id12la", "mfrc522_uart", "none", "pcsc", "pn532_hsu", "rdm6300",
@@ -39,9 +41,14 @@ WITHOUT_DEVICE: Final = frozenset({"none", "pcsc"})
 
 
 ALWAYS: Final = frozenset({"watchdog", "on_exit"})
-"""Options of every controller: the agent itself does what they say."""
+"""Options of every controller that there is: the agent itself does what they say."""
 TOUCH: Final = frozenset({"release_gap_ms", "min_repeat_ms"})
 """Options of every reader."""
+#: Reader -> the keys of ``[rfid]`` that are its own.
+READER_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "ascii_line": frozenset({"format", "width_bytes", "order", "terminator", "idle_ms", "prefix", "suffix", "pattern"}),
+    "twn4_simple": frozenset({"mode", "crc"}),
+}
 FOLDER: Final = "definitions"
 
 
@@ -76,12 +83,17 @@ class Hardware:
         """Return the keys of ``[connector.evse]`` that a controller heeds, beside those of its line."""
         definition = self.controller(controller)
         if definition is None:
-            return ALWAYS
-        failsafe = definition.control is not None and definition.control.failsafe is not None
-        return ALWAYS | definition.options.keys() | ({"failsafe_current"} if failsafe else set())
+            return frozenset() if controller == NO_CONTROLLER else ALWAYS
+        own = {
+            "failsafe_current": definition.control is not None and definition.control.failsafe is not None,
+            "variant": bool(definition.variants),
+            "connector": definition.connectors is not None,
+        }
+        return ALWAYS | definition.options.keys() | {key for key, heeded in own.items() if heeded}
 
 
 def installed() -> Hardware:
     """Return what is installed with this program."""
     meters, controllers = (Path(*package.__path__) / FOLDER for package in (agent.meter, agent.evse))
-    return Hardware(meters, controllers, {**dict.fromkeys(FRAMINGS, TOUCH), "none": frozenset()})
+    readers = {reader: TOUCH | READER_OPTIONS.get(reader, frozenset()) for reader in KINDS}
+    return Hardware(meters, controllers, {**readers, "none": frozenset()}, frozenset({NO_CONTROLLER}))

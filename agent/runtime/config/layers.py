@@ -131,7 +131,9 @@ def from_credentials(directory: Path, base: Path) -> Layer:
         for path in sorted(directory.iterdir()):
             keys = _variable(path.name) if path.name.startswith(PREFIX) else tuple(path.name.split("."))
             if path.name not in OWN and len(keys) > 1 and keys[0] in keys_of(Document):
-                named[path.name] = keys, path.read_text(encoding="utf-8").strip()
+                text = path.read_text(encoding="utf-8")
+                key = find(keys)
+                named[path.name] = keys, text.rstrip("\r\n") if key is not None and key.secret else text.strip()
     except UnicodeDecodeError as error:
         raise ConfigError(f"credential {path.name}: is not UTF-8 text; encrypt the text alone") from error
     except OSError as error:

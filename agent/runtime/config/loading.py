@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import SecretStr, ValidationError
 
 from agent.core.errors import ConfigError
-from agent.runtime.config.effective import AgentConfig
+from agent.runtime.config.effective import PASSWORD_BYTES, AgentConfig
 from agent.runtime.config.hardware import Hardware, installed
 from agent.runtime.config.layers import (
     Layer,
@@ -25,7 +25,7 @@ from agent.runtime.config.layers import (
     owner,
 )
 from agent.runtime.config.notes import notes_of
-from agent.runtime.config.rules import problems_of, secret_in
+from agent.runtime.config.rules import password_in, problems_of
 from agent.runtime.config.schema import Key, Keys, Problem, find, keys_of, missing, values_of
 from agent.runtime.config.sections import Cloud, Document
 from agent.runtime.config.wording import dotted, line_of, problems_in
@@ -181,6 +181,6 @@ def _password(cloud: Cloud) -> SecretStr | None:
     if cloud.password_file is None:
         return cloud.password
     try:
-        return SecretStr(secret_in(cloud.password_file))
+        return SecretStr(password_in(cloud.password_file).decode(*PASSWORD_BYTES))
     except ValueError as error:  # it was good a moment ago
         raise ConfigError(f"{cloud.password_file}: {error}") from error

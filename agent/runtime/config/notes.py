@@ -99,7 +99,10 @@ def _cloud(cloud: Cloud) -> Iterator[Problem]:
 def _reader(rfid: Rfid, hardware: Hardware) -> Iterator[Problem]:
     line = frozenset() if rfid.reader == "none" else READER_LINE
     heeded = READER_BASICS | line | hardware.readers.get(rfid.reader, frozenset())
-    yield from _unused(("rfid",), rfid, sorted(rfid.model_fields_set - heeded), f"reader {rfid.reader}")
+    for name in sorted(rfid.model_fields_set - heeded):
+        having = sorted(reader for reader, options in devices.READER_OPTIONS.items() if name in options)
+        instead = f", only with {', '.join(having)}" if having else ""
+        yield from _unused(("rfid",), rfid, (name,), f"reader {rfid.reader}{instead}")
 
 
 def _connector(keys: Keys, connector: Connector, hardware: Hardware) -> Iterator[Problem]:

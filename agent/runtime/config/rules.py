@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,37 +58,63 @@ def secret_in(path: Path) -> str:
     return secret
 
 
+def password_in(path: Path) -> bytes:
+    """Return the password in a file: its bytes, which need be no text, without the line ends at the end.
+
+    Raises: ValueError; its words follow the path.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror}); check the path") from error
+    if content.startswith(codecs.BOM_UTF8):
+        raise ValueError("begins with a byte order mark, which would be sent too; save the file without it")
+    password = content.rstrip(b"\r\n")
+    if not password.strip():
+        raise ValueError("is empty; write the password alone into it")
+    return password
+
+
 def _cloud(keys: Keys, cloud: Cloud, *, secrets: bool) -> Iterator[Problem]:
-    profile = cloud.security_profile
-    if cloud.password is not None and cloud.password_file is not None:
-        yield Problem((*keys, "password_file"), "stands beside password; keep one of the two")
-    if cloud.password_file is not None:
-        yield from _secret((*keys, "password_file"), cloud.password_file)
-    if secrets and profile in BASIC and cloud.password is None and cloud.password_file is None:
-        words = f"missing; security profile {profile} needs password, password_file or the credential cloud.password"
-        yield Problem((*keys, "password"), f"{words} (which only the service sees)")
-    yield from _scheme((*keys, "security_profile"), profile, secure=cloud.url.startswith("wss://"))
-    for name in ("client_cert_file", "client_key_file"):
-        given = getattr(cloud, name) is not None
-        beside = cloud.client_cert_file is not None or cloud.client_key_file is not None
-        if not given and (profile == CERTIFICATE or beside):
-            yield Problem((*keys, name), f"missing; a client certificate needs it: add {name}, the path of a PEM file")
+    yield from _passwords(keys, cloud, secrets=secrets)
+    yield from _profile(keys, cloud)
     if not OFFERED.intersection(cloud.protocols):
         yield Problem((*keys, "protocols"), f'"{cloud.protocols[0]}" is not part of this release; add "ocpp1.6"')
 
 
-def _secret(keys: Keys, path: Path) -> Iterator[Problem]:
+def _passwords(keys: Keys, cloud: Cloud, *, secrets: bool) -> Iterator[Problem]:
+    profile = cloud.security_profile
+    if cloud.password is not None and cloud.password_file is not None:
+        yield Problem((*keys, "password_file"), "stands beside password; keep one of the two")
+    if cloud.password_file is not None:
+        yield from _secret((*keys, "password_file"), cloud.password_file, password_in)
+    if secrets and profile in BASIC and cloud.password is None and cloud.password_file is None:
+        words = f"missing; security profile {profile} needs password, password_file or the credential cloud.password"
+        yield Problem((*keys, "password"), f"{words} (which only the service sees)")
+
+
+def _secret(keys: Keys, path: Path, read: Callable[[Path], object] = secret_in) -> Iterator[Problem]:
     try:
-        secret_in(path)
+        read(path)
     except ValueError as error:
         yield Problem(keys, f'"{path}" {error}')
 
 
-def _scheme(keys: Keys, profile: int, *, secure: bool) -> Iterator[Problem]:
+def _profile(keys: Keys, cloud: Cloud) -> Iterator[Problem]:
+    """Yield what does not fit the security profile; one that is not part of this release makes the rest pointless."""
+    profile, secure = cloud.security_profile, cloud.url.startswith("wss://")
+    place = (*keys, "security_profile")
+    if profile == CERTIFICATE:
+        words = "3 (client certificates) is not part of this release; use 2 for wss:// with a password"
+        yield Problem(place, words)
+        return
     if profile in TLS and not secure:
-        yield Problem(keys, f"{profile} needs a url that begins with wss://; change url, or use 0 or 1")
+        yield Problem(place, f"{profile} needs a url that begins with wss://; change url, or use 0 or 1")
     if profile == 1 and secure:
-        yield Problem(keys, "1 is without TLS but url begins with wss://; use 2 for wss:// with a password")
+        yield Problem(place, "1 is without TLS but url begins with wss://; use 2 for wss:// with a password")
+    for name, other in (("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")):
+        if getattr(cloud, name) is None and getattr(cloud, other) is not None:
+            yield Problem((*keys, name), f"missing; a client certificate needs it: add {name}, the path of a PEM file")
 
 
 def _named_twice(section: str, names: Sequence[str]) -> Iterator[Problem]:

@@ -53,7 +53,7 @@ class Cloud(Section):
     security_profile: v.SecurityProfile = 0
     password: v.Secret | None = None
     password_file: v.ReadableFile | None = None
-    ca_file: v.ReadableFile | None = None
+    ca_file: v.CaFile | None = None
     client_cert_file: v.ReadableFile | None = None
     client_key_file: v.ReadableFile | None = None
     company_code: v.CompanyCode | None = None
@@ -202,7 +202,7 @@ class Delivery(Section):
     format: v.Formats = ("pdf",)
     url: v.HttpsUrl | None = None
     token_file: v.ReadableFile | None = None
-    ca_file: v.ReadableFile | None = None
+    ca_file: v.CaFile | None = None
     path: v.Folder | None = None
     host: v.Host | None = None
     port: v.Port | None = None

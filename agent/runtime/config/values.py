@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
+
+from agent.ocpp.security import trust
 
 HIDDEN: Final = "***"
 URLS: Final = frozenset({"url", "url_secure"})
@@ -192,6 +195,13 @@ def readable(path: Path) -> bool:
         raise ValueError(f"cannot be read ({error.strerror}); check the path") from error
 
 
+def _certificates(path: Path) -> bool:
+    """Tell that a file holds certificates to trust. Raises: ValueError; its words follow the path."""
+    readable(path)
+    trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
+    return True
+
+
 def _folder(path: Path) -> bool:
     return one_line(str(path))
 
@@ -237,6 +247,7 @@ Host: TypeAlias = Annotated[
 Port: TypeAlias = Annotated[int, Allowed("a port from 1 to 65535", _between(1, 65535))]
 Mail: TypeAlias = Annotated[str, Allowed("a mail address", _like(r"[^\s@]+@[^\s@]+"))]
 ReadableFile: TypeAlias = Annotated[Path, Allowed("the path of a file", readable)]
+CaFile: TypeAlias = Annotated[Path, Allowed("the path of a PEM file", _certificates)]
 Folder: TypeAlias = Annotated[Path, Allowed("the path of a directory", _folder)]
 
 Transport: TypeAlias = Literal["rtu", "tcp", "rtu-over-tcp"]

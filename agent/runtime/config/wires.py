@@ -76,6 +76,26 @@ def _controller(keys: Keys, evse: Evse, hardware: Hardware) -> Iterator[Problem]
         yield _serial_missing(keys)
     elif evse.controller in devices.NETWORK_CONTROLLERS and evse.host is None:
         yield _host_missing(keys)
+    definition = hardware.controller(evse.controller)
+    if definition is not None:
+        yield from _choices(keys, evse, definition)
+
+
+def _choices(keys: Keys, evse: Evse, definition: Definition) -> Iterator[Problem]:
+    """Yield what this controller does not offer to choose; what it does not heed at all is another's matter."""
+    variants, connectors = definition.variants, definition.connectors
+    if variants and evse.variant is not None and evse.variant not in variants:
+        words = f'"{evse.variant}" is no variant of {definition.id}; use {_listed(variants)}, or leave it out'
+        yield Problem((*keys, "variant"), words)
+    if connectors is not None and evse.connector is not None and evse.connector > connectors.most:
+        words = f"{evse.connector} is not allowed; {definition.id} has 1 to {connectors.most}"
+        yield Problem((*keys, "connector"), words)
+    watchdog = None if definition.control is None else definition.control.watchdog
+    if watchdog is not None and "watchdog" in evse.model_fields_set:
+        least, most = watchdog.least_s, watchdog.most_s
+        if not least <= evse.watchdog <= most:
+            words = f"{evse.watchdog:g} is not allowed with {definition.id}; use {least} to {most} (s)"
+            yield Problem((*keys, "watchdog"), words)
 
 
 def _reader(rfid: Rfid, hardware: Hardware) -> Iterator[Problem]:
@@ -94,8 +114,9 @@ def _not_driven(keys: Keys, name: str, known: Iterable[str], driven: Iterable[st
     if name in known:
         yield Problem(keys, f'"{name}" is not part of this release; available now: {_listed(driven)}')
     else:
-        meant = similar(name, [*known, *driven])
-        yield Problem(keys, f'"{name}" is not known; available now: {_listed(driven)}{meant}')
+        meant = similar(name, [*known, *driven])  # what is likest, or nothing: another meter has other registers
+        hint = meant if any(f'"{one}"' in meant for one in driven) else ""
+        yield Problem(keys, f'"{name}" is not known; available now: {_listed(driven)}{hint}')
 
 
 def _listed(names: Iterable[str]) -> str:

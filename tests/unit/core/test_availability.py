@@ -309,3 +309,17 @@ def test_an_emergency_stop_ends_the_session_for_good(name: str) -> None:
     c.site.faults = ()
     c.run(7)
     assert c.shown == "Finishing"
+
+
+def test_a_watchdog_that_ran_out_while_we_were_away_is_no_fault() -> None:
+    c = charging()
+    c.site.faults, c.site.pilot, c.site.charging = ("watchdog_expired",), Pilot.F, False
+    c.run(1)
+    c.site.hungry = False
+    c.run(3)
+    assert c.shown == "SuspendedEV/OtherError"
+    assert c.phase == "suspended-ev"
+    assert not c.safety[1:]
+    c.site.faults, c.site.pilot, c.site.hungry = (), None, True
+    c.run(6)
+    assert c.shown == "Charging"

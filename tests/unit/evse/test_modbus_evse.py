@@ -24,8 +24,9 @@ from agent.evse.modbus_evse import (
     open_evse,
 )
 from agent.fieldbus.bus import Wire, Wires
-from agent.fieldbus.definition import Bus, Definition, find
+from agent.fieldbus.definition import Definition, find
 from agent.fieldbus.line import LineSettings
+from agent.fieldbus.points import Bus
 from agent.meter.modbus_meter import DEFINITIONS as METERS
 from agent.meter.modbus_meter import ModbusMeter
 from agent.runtime.clock import SystemClock
@@ -278,7 +279,7 @@ async def test_a_controller_behind_a_socket_is_opened_by_its_settings() -> None:
 
 
 def test_the_known_controllers_are_listed() -> None:
-    assert available_controllers() == ("evse_din",)
+    assert available_controllers() == ("evse_din", "heidelberg")
     wires, clock = Wires(SystemClock(1)), SystemClock(1)
     with pytest.raises(ConfigError, match="'din' is not known: use one of evse_din"):
         open_evse(EvseSettings("din", LineSettings(device="/dev/ttyUSB9")), wires, clock)

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from agent.fieldbus.definition import Bus
 from agent.fieldbus.line import LineSettings, Transport
+from agent.fieldbus.points import Bus
 
 Piece = tuple[float, bytes]
 """Bytes to send, so many seconds after the request (or the piece before)."""
@@ -110,6 +110,9 @@ class Slave:
 
     def _pdu(self, pdu: bytes) -> bytes:
         function, address, count = pdu[0], int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
+        if function == 5:
+            self.words[1, address] = count // 0xFF00
+            return pdu
         if function == 6:
             self.words[3, address] = count
             return pdu
@@ -121,6 +124,9 @@ class Slave:
         found = [self.words.get((function, address + place)) for place in range(count)]
         if self.strict and None in found:
             return bytes((function | 0x80, 2))
+        if function < 3:
+            bits = sum((bit or 0) << place for place, bit in enumerate(found)).to_bytes((count + 7) // 8, "little")
+            return bytes((function, len(bits))) + bits
         return bytes((function, 2 * count)) + b"".join((word or 0).to_bytes(2, "big") for word in found)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agent.evse.modbus_evse import DEFINITIONS as CONTROLLERS
 from agent.fieldbus.blocks import Block, plan, split
-from agent.fieldbus.definition import Bus, Definition, Point, Points, Whole, find
+from agent.fieldbus.definition import Definition, find
+from agent.fieldbus.points import Bus, Point, Points, Whole
 from agent.fieldbus.registers import WireType
 from agent.meter.modbus_meter import DEFINITIONS as METERS
 
@@ -17,14 +18,14 @@ KINDS = {1: WireType.U16, 2: WireType.F32, 4: WireType.U64}
 
 
 def definition(
-    points: dict[str, tuple[int, int, int]], *, limit: int = 125, blocks: tuple[Whole, ...] = ()
+    points: dict[str, tuple[int, int, int]], *, limit: int = 125, gap: int = 125, blocks: tuple[Whole, ...] = ()
 ) -> Definition:
     """Return a definition with points given as (function, address, width)."""
     poll = {
         name: Point(3 if function == 3 else 4, address, KINDS[width])
         for name, (function, address, width) in points.items()
     }
-    bus = Bus(baudrate=9600, parity="N", stop_bits=1, max_registers=limit)
+    bus = Bus(baudrate=9600, parity="N", stop_bits=1, max_registers=limit, max_gap=gap)
     return Definition("example", "Example", "none", bus, Points(poll), blocks=blocks)
 
 
@@ -42,6 +43,31 @@ def test_a_poll_of_the_evse_din_is_one_request_of_ten() -> None:
     evse_din = find(CONTROLLERS, "evse_din")
     (block,) = plan(evse_din, evse_din.points.poll)
     assert (block.address, block.count, block.otherwise, block.whole) == (1000, 10, 7, True)
+
+
+def test_a_poll_of_the_sdm120_keeps_to_twenty_registers() -> None:
+    assert requests(find(METERS, "eastron_sdm120")) == [(4, 0, 14), (4, 30, 2), (4, 70, 6)]
+
+
+def test_a_poll_of_the_abb_b23_is_two_requests_and_the_energy_comes_last() -> None:
+    abb_b23 = find(METERS, "abb_b23")
+    assert requests(abb_b23) == [(3, 0x5B00, 62), (3, 0x5000, 8)]
+    assert [(b.address, b.count) for b in plan(abb_b23, abb_b23.points.identity)] == [(0x8900, 102)]
+
+
+def test_a_poll_of_the_heidelberg_box_reads_nothing_along() -> None:
+    heidelberg = find(CONTROLLERS, "heidelberg")
+    assert requests(heidelberg) == [(3, 261, 2), (4, 4, 15)]
+    names = [*heidelberg.points.identity, *heidelberg.points.inspection]
+    found = [(b.function, b.address, b.count) for b in plan(heidelberg, names)]
+    assert sorted(found) == [(3, 257, 2), (3, 259, 1), (4, 4, 1), (4, 100, 2), (4, 200, 1), (4, 203, 1)]
+
+
+def test_registers_that_nobody_wants_are_read_along_as_far_as_the_device_bears() -> None:
+    points = {"energy_import": (4, 10, 2), "a": (4, 0, 2), "b": (4, 4, 2), "c": (4, 13, 2), "power_total": (4, 16, 2)}
+    assert requests(definition(points, gap=1)) == [(4, 0, 2), (4, 4, 2), (4, 10, 8)]
+    assert requests(definition(points, gap=0)) == [(4, 0, 2), (4, 4, 2), (4, 13, 2), (4, 16, 2), (4, 10, 2)]
+    assert requests(definition(points, gap=4)) == [(4, 0, 18)]
 
 
 def test_a_limit_of_registers_is_kept_and_no_value_is_cut() -> None:
@@ -96,11 +122,12 @@ def test_a_refused_block_without_gaps_is_cut_in_the_middle() -> None:
         min_size=1,
     ),
     st.integers(4, 125),
+    st.integers(0, 125),
 )
 def test_every_value_is_read_whole_whatever_is_planned_or_refused(
-    points: dict[str, tuple[int, int, int]], limit: int
+    points: dict[str, tuple[int, int, int]], limit: int, gap: int
 ) -> None:
-    of = definition(points, limit=limit)
+    of = definition(points, limit=limit, gap=gap)
     blocks = list(plan(of, of.points.poll))
     while blocks:
         wanted = {span for point in of.points.poll.values() for span in point.spans}

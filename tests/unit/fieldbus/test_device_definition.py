@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError
+from agent.evse.modbus_evse import DEFINITIONS as CONTROLLERS
 from agent.fieldbus.definition import Definition, available, find, load_definition
+from agent.meter.modbus_meter import DEFINITIONS as METERS
 
 HEAD = """
 model = "Example 3P-100"
@@ -64,6 +69,8 @@ def test_a_definition_has_what_its_file_says(tmp_path: Path) -> None:
         ('type = "i16", scale_register = 11', (7, 2), "700"),
         ('type = "i16", scale_register = 11', (7, 0x8000), None),
         ('type = "i16", scale_register = 99', (7,), None),
+        ('type = "u16", mask = "0x0FFF"', (0x910B,), "267"),
+        ('type = "u32", word_order = "little", mask = "0xFFFF00"', (0x1234, 0x5678), str(0x781200)),
         ('type = "ascii", count = 2', (0x4231, 0x3200), "B12"),
     ],
 )
@@ -117,7 +124,7 @@ power_total = { subtract = ["t1", "t2"] }
         ),
         (
             METER.replace('"f32"', '"f16"'),
-            ["points.poll.energy_import.type: 'f16' is not allowed: input should be 'u16'"],
+            ["points.poll.energy_import.type: 'f16' is not allowed: input should be 'bit'"],
         ),
         (METER.replace('"Wh"', '"kWh"'), ["points.poll.energy_import.unit: 'kWh' is not allowed: input should be ''"]),
         (METER.replace('"Wh"', '"W"'), ["points.poll.energy_import.unit: 'W' is not allowed: 'Wh', after scaling"]),
@@ -153,6 +160,44 @@ power_total = { subtract = ["t1", "t2"] }
             ["blocks.0.otherwise: 9 is not allowed: less than count (9)"],
         ),
         (METER + "[bus\n", ["not a TOML file: "]),
+        (METER + f"x = {'9' * 5000}", ["not a TOML file: "]),
+        (METER + f"x = {'[' * 3000}", ["not a TOML file: "]),
+        (METER.replace("9600", "9600.5"), ["bus.baudrate: 9600.5 is not allowed: a whole number"]),
+        (METER.replace("[bus]", "[[bus]]"), ["bus: a list is not allowed: a table"]),
+        (METER.replace('model = "Example 3P-100"', "model = 3"), ["model: 3 is not allowed: a text in quotes"]),
+        (
+            METER + ENERGY.replace("energy_import", "Energy"),
+            ["points.poll.Energy: this name is not allowed: small let"],
+        ),
+        (METER + '"a\\nb" = 1\n', ["points.poll.'a\\nb': this name", "points.poll.'a\\nb': 1 is not allowed: a table"]),
+        (METER.replace("1000", "1e99"), ["points.poll.energy_import.scale: 1.000000E+99 is not allowed: a number of"]),
+        (METER.replace("1000", "nan"), ["points.poll.energy_import.scale: NaN is not allowed: a number"]),
+        (
+            METER.replace("1000", '1000, invalid = ["FFFG"]'),
+            ["points.poll.energy_import.invalid.0: 'FFFG' is not allowed: w"],
+        ),
+        (
+            METER.replace("1000", '1000, mask = "0xFF"'),
+            ["points.poll.energy_import.mask: is not allowed: only with u16, u3"],
+        ),
+        (
+            METER.replace("1000", "1000, accept = [1.5]"),
+            ["points.poll.energy_import.accept.0: 1.5 is not allowed: a who"],
+        ),
+        (
+            METER.replace("1000", '1000, accept = ["x"]'),
+            ["points.poll.energy_import.accept: 'x' is not allowed: a number"],
+        ),
+        (
+            METER.replace("function = 4", "function = 1"),
+            ["points.poll.energy_import.type: 'f32' is not allowed: 'bit' w"],
+        ),
+        (
+            METER + "[points.command]\n" + ENERGY.replace("energy_import", "x").replace("4", "3", 1),
+            ["points.command.x: is no"],
+        ),
+        (METER + "[variants.x]\n", ["variants: there is no such key here: only a controller"]),
+        (METER + "[[blocks]]\nfunction = 4\naddress = 65535\ncount = 2\n", ["blocks.0.address: 65535 is not allowed"]),
     ],
 )
 def test_a_file_at_fault_is_told_where_and_why(tmp_path: Path, text: str, expected: list[str]) -> None:
@@ -176,6 +221,53 @@ rules = [{ when = { limit = [1] }, pilot = "A" }]
 )
 
 
+BOX = (
+    HEAD
+    + """
+[points.poll]
+state = { function = 4, address = 1, type = "u16" }
+text = { function = 4, address = 2, type = "ascii", count = 1 }
+part = { function = 3, address = 9, type = "u16", mask = "0x00FF" }
+limit = { function = 3, address = 10, type = "f32", unit = "A" }
+go = { function = 1, address = 0, type = "bit", write = 5 }
+[points.identity]
+most = { function = 4, address = 3, type = "u16", unit = "A" }
+[points.inspection]
+safe = { function = 3, address = 20, type = "u16", unit = "A" }
+time = { function = 3, address = 21, type = "u16", unit = "s" }
+[points.command]
+alive = { function = 3, address = 30, type = "u16" }
+[control]
+limit = "limit"
+readback = "limit"
+function = 16
+pause = [{ point = "go", value = 0 }]
+keep = [{ point = "safe", value = 7 }]
+failsafe = "safe"
+maximum = "most"
+minimum_a = 6
+maximum_a = 16
+rules = [{ when = { state = [1] }, bits = { state = 15 }, fault = "f" }]
+[control.watchdog]
+point = "time"
+default_s = 15
+least_s = 4
+most_s = 60
+fault = "f"
+[control.heartbeat]
+writes = [{ point = "alive", value = 1 }]
+interval_s = 5
+"""
+)
+
+
+def test_a_controller_may_say_much(tmp_path: Path) -> None:
+    control = load(tmp_path, BOX).control
+    assert control is not None
+    assert control.watchdog is not None
+    assert (control.watchdog.default_s, control.watchdog.recovery_s) == (15, 1)
+
+
 def test_a_controller_needs_no_energy(tmp_path: Path) -> None:
     control = load(tmp_path, CONTROLLER).control
     assert control is not None
@@ -196,17 +288,126 @@ def test_a_controller_needs_no_energy(tmp_path: Path) -> None:
             CONTROLLER.replace("rules", 'failsafe = "f"\nrules'),
             "control.failsafe: 'f' is not allowed: not in points.insp",
         ),
-        (CONTROLLER.replace('"u16"', '"u32"'), "control.limit: 'limit' is not allowed: more than one register"),
         (CONTROLLER + "[options.precise.scale]\nx = 1\n", "options.precise.scale: 'x' is not allowed"),
         (
             CONTROLLER + '[options.precise]\ncheck = { point = "c", bit = 7 }\n',
             "options.precise.check: 'c' is not allowed: not in points.inspection",
         ),
+        (CONTROLLER + "[options.precise.scale]\nlimit = 0\n", "options.precise.scale: 0 is not allowed"),
+        (CONTROLLER + "[variants.x.read]\ny = 4\n", "variants.x.read: 'y' is not allowed: not in points"),
+        (CONTROLLER + "[variants.x]\nfunction = 3\n", "variants.x.function: 3 is not allowed: input should be 6 or 16"),
+        (CONTROLLER + '[variants.x]\npause = [{ point = "y", value = 0 }]\n', "variants.x.pause: 'y' is not allowed"),
+        (
+            CONTROLLER + "[connectors]\nstep = 40000\nmost = 3\n",
+            "connectors.step: 40000 is not allowed: connector 3 en",
+        ),
+        (BOX.replace("function = 16", "function = 6"), "control.limit: 'limit' is not allowed: function 6 writes one"),
+        (BOX.replace('limit = "limit"', 'limit = "go"'), "control.limit: 'go' is not allowed: a bit holds no current"),
+        (BOX.replace('limit = "limit"', 'limit = "state"'), "control.limit: 'state' is not allowed: function 4 reads"),
+        (
+            BOX.replace('limit = "limit"', 'limit = "part"'),
+            "control.limit: 'part' is not allowed: only a number that fi",
+        ),
+        (
+            BOX.replace('limit = "limit"', 'limit = "most"'),
+            "control.limit: 'most' is not allowed: not in points.poll, i",
+        ),
+        (
+            BOX.replace('readback = "limit"', 'readback = "safe"'),
+            "control.readback: 'safe' is not allowed: not in points",
+        ),
+        (
+            BOX.replace('"go", value = 0', '"go", value = 2'),
+            "control.pause: 2 is not allowed: it does not fit into go (bit",
+        ),
+        (
+            BOX.replace('"alive", value = 1', '"alive", value = 65536'),
+            "control.heartbeat.writes: 65536 is not allowed: it d",
+        ),
+        (
+            BOX.replace('type = "bit", write = 5', 'type = "bit", write = 6'),
+            "control.pause: 'go' is not allowed: function 5",
+        ),
+        (
+            BOX.replace('pause = [{ point = "go", value = 0 }]', "pause = []"),
+            "control.pause: is empty: nothing would with",
+        ),
+        (
+            BOX.replace('failsafe = "safe"', 'failsafe = "state"'),
+            "control.failsafe: 'state' is not allowed: function 4",
+        ),
+        (
+            BOX.replace('maximum = "most"', 'maximum = "safe"'),
+            "control.maximum: 'safe' is not allowed: not in points.i",
+        ),
+        (
+            BOX.replace('"safe", value = 7', '"alive", value = 7'),
+            "control.keep: 'alive' is not allowed: it is never read",
+        ),
+        (
+            BOX.replace('point = "time"', 'point = "alive"'),
+            "control.watchdog.point: 'alive' is not allowed: not in points",
+        ),
+        (
+            BOX.replace("default_s = 15", "default_s = 1"),
+            "control.watchdog.default_s: 1 is not allowed: from least_s (4)",
+        ),
+        (
+            BOX.replace('fault = "f"\n', 'fault = "g"\n'),
+            "control.watchdog.fault: 'g' is not allowed: the fault of one o",
+        ),
+        (
+            BOX.replace("interval_s = 5", "interval_s = 0"),
+            "control.heartbeat.interval_s: 0 is not allowed: input should",
+        ),
+        (BOX.replace("state = [1]", 'state = ["A"]'), "control.rules.0.when.state: 'A' is not allowed: a number"),
+        (BOX.replace("state = [1]", "text = [1]"), "control.rules.0.when.text: 1 is not allowed: a text"),
+        (
+            BOX.replace("state = [1]", "state = [1.5]"),
+            "control.rules.0.when.state.0: 1.5 is not allowed: a whole number, o",
+        ),
+        (
+            BOX.replace("state = 15", "state = 16"),
+            "control.rules.0.bits.state: 16 is not allowed: a bit of a number with 16 b",
+        ),
+        (
+            BOX.replace("minimum_a = 6", "minimum_a = 32"),
+            "control.minimum_a: 32 is not allowed: at most maximum_a (16)",
+        ),
+        (BOX.replace("0x00FF", "0x1FFFF"), "points.poll.part.mask: 0x1ffff is not allowed: bits of the 1 registers"),
+        (
+            BOX.replace("alive = { function = 3", "alive = { function = 4"),
+            "points.command.alive.function: 4 is not allowed",
+        ),
     ],
 )
 def test_a_controller_at_fault_is_told_too(tmp_path: Path, text: str, expected: str) -> None:
-    (problem,) = problems(tmp_path, text)
-    assert problem.startswith(expected)
+    found = problems(tmp_path, text)
+    assert found[0].startswith(expected)
+    assert all("\n" not in problem for problem in found)
+
+
+SHIPPED = [path.read_text(encoding="utf-8") for folder in (METERS, CONTROLLERS) for path in folder.glob("*.toml")]
+JUNK = ["-1", "0", "1.5", "70000", "1e99", "nan", '""', '"x"', '"0xZZ"', "true", "[]", "[1]", '["x"]', "{}", "x"]
+VALUE = re.compile(r'(?<== )("[^"\n]*"|[\w.]+|\[[^\]\n]*\]|\{[^\n]*\})')
+
+
+def said_of(path: Path) -> tuple[str, ...]:
+    try:
+        load_definition(path)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+@given(st.sampled_from(SHIPPED), st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_wrong_value_is_told_in_lines_or_taken(tmp_path: Path, text: str, data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from(list(VALUE.finditer(text))))
+    path = tmp_path / "example.toml"
+    wrong = text[: place.start()] + data.draw(st.sampled_from(JUNK)) + text[place.end() :]
+    path.write_text(wrong, encoding="utf-8")
+    assert all(line.startswith(f"{path}: ") and line.isprintable() for line in said_of(path))
 
 
 def test_a_definition_is_found_by_id_or_by_path(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.fieldbus.definition import Bus
 from agent.fieldbus.line import LineSettings, Transport, conflict
+from agent.fieldbus.points import Bus
 
 BUS = Bus(baudrate=19200, parity="E", stop_bits=1, tcp_port=1502)
 RTU = LineSettings(Transport.RTU, "/dev/ttyUSB0").completed(BUS)

@@ -70,6 +70,20 @@ def test_texts_lose_what_only_fills_them_up() -> None:
     assert encode("0001abcd", WireType.HEX32) == (0x0001, 0xABCD)
 
 
+def test_a_version_is_a_text() -> None:
+    assert decode((0x0107,), WireType.VERSION) == "1.0.7"
+    assert decode((0x0A2F,), WireType.VERSION) == "10.2.15"
+    with pytest.raises(ValueError, match="cannot be written"):
+        encode("1.0.7", WireType.VERSION)
+
+
+def test_a_bit_is_zero_or_one() -> None:
+    assert decode((1,), WireType.BIT) == 1
+    assert [encode(Decimal(bit), WireType.BIT) for bit in (0, 1)] == [(0,), (1,)]
+    with pytest.raises(ValueError, match="cannot be written as bit"):
+        encode(Decimal(2), WireType.BIT)
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "value"),
     [

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import termios
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,30 @@ async def test_what_arrived_before_it_was_opened_is_dropped(tmp_path: Path) -> N
     stream = SerialStream(line(pty))
     with stream.opened():
         assert await stream.read(0.05) == b""
+    pty.unplug()
+
+
+@pytest.mark.parametrize("parity", ["E", "O"])
+async def test_a_pseudo_terminal_is_opened_whatever_the_parity(tmp_path: Path, parity: str) -> None:
+    pty = Pty(tmp_path / "ttyUSB1")
+    pty.plug(lambda _data: None)
+    stream = SerialStream(replace(line(pty), parity=parity))
+    with stream.opened():
+        pty.send(b"1")
+        assert await stream.read(1.0) == b"1"
+    pty.unplug()
+
+
+def refuse(_descriptor: int, _when: int, _attributes: list[object]) -> None:
+    raise termios.error(errno.EINVAL, "Invalid argument")
+
+
+async def test_a_port_that_refuses_the_line_settings_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pty = Pty(tmp_path / "ttyUSB1")
+    pty.plug(lambda _data: None)
+    monkeypatch.setattr("termios.tcsetattr", refuse)
+    with pytest.raises(PortLost, match="the port refuses the line settings"), SerialStream(line(pty)).opened():
+        pass
     pty.unplug()
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import termios
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from agent.core.errors import ConfigError
 from agent.fieldbus.bus import Device, Wire, Wires
-from agent.fieldbus.definition import Bus
 from agent.fieldbus.line import LineSettings, NoAnswer, PortLost, Refused, Transport, WrongAnswer
+from agent.fieldbus.points import Bus
 from agent.runtime.clock import SystemClock
 from tests.unit.fieldbus.slave import BUS, Behaviour, Pty, Slave, late, on_pty, on_socket, refuses, rtu, sends, silence
 
@@ -56,6 +57,47 @@ async def test_the_words_of_both_register_kinds_are_read(tmp_path: Path) -> None
     async with bench(tmp_path) as at:
         assert await at.device().read(4, 0, 3) == (100, 101, 102)
         assert await at.device().read(3, 7, 2) == (207, 208)
+
+
+async def test_bits_are_read_and_a_coil_is_written(tmp_path: Path) -> None:
+    async with bench(tmp_path) as at:
+        at.slave.words |= {(1, place): int(place in {0, 3, 9}) for place in range(11)} | {(2, 7): 1}
+        assert await at.device().read(1, 0, 11) == (1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0)
+        assert await at.device().read(2, 7, 1) == (1,)
+        await at.device().write(5, 3, (0,))
+        await at.device().write(5, 4, (1,))
+        assert at.slave.requests[-2:] == [rtu(b"\x01\x05\x00\x03\x00\x00"), rtu(b"\x01\x05\x00\x04\xff\x00")]
+        assert await at.device().read(1, 3, 2) == (0, 1)
+
+
+async def test_a_coil_that_another_value_comes_back_for_is_not_acknowledged(tmp_path: Path) -> None:
+    async with bench(tmp_path, *[sends(rtu(b"\x01\x05\x00\x03\xff\x00"))] * 2) as at:
+        with pytest.raises(WrongAnswer, match="an answer to another request"):
+            await at.device().write(5, 3, (0,))
+
+
+async def test_it_is_known_when_a_device_was_last_heard(tmp_path: Path) -> None:
+    async with bench(tmp_path, silence, refuses(2)) as at:
+        device = at.device()
+        with pytest.raises(NoAnswer):
+            await device.read(4, 0, 2)
+        assert device.answered_at is None
+        with pytest.raises(Refused):
+            await device.read(4, 0, 2)
+        heard = device.answered_at
+        assert heard is not None
+        await device.write(6, 0, (1,))
+        assert device.answered_at > heard
+
+
+async def test_what_silence_may_mean_is_said_and_only_of_silence(tmp_path: Path) -> None:
+    async with bench(tmp_path, silence, sends(b"\xff" * 9)) as at:
+        device = at.device(bus=replace(BUS, silent="or it sleeps: plug a car in"))
+        with pytest.raises(NoAnswer, match=r"baud rate \(115200 8N1\); or it sleeps: plug a car in$"):
+            await device.read(4, 0, 2)
+        with pytest.raises(WrongAnswer) as raised:
+            await device.read(4, 0, 2)
+        assert "sleeps" not in str(raised.value)
 
 
 async def test_an_answer_in_pieces_is_put_together(tmp_path: Path) -> None:
@@ -345,6 +387,31 @@ async def test_a_port_in_use_by_another_program_says_so(tmp_path: Path) -> None:
         await at.device().read(4, 0, 2)
         with pytest.raises(PortLost, match="the port is in use by another program"):
             await other.device("meter", 1, BUS).read(4, 0, 2)
+
+
+@pytest.mark.parametrize(("parity", "stopbits"), [("E", 1), ("O", 1), ("N", 2), ("E", 2)])
+async def test_a_pseudo_terminal_is_opened_whatever_parity_its_device_has(
+    tmp_path: Path, parity: str, stopbits: int
+) -> None:
+    slave = Slave(dict(WORDS))
+    async with on_pty(slave, tmp_path) as (pty, line):
+        wire = Wire(replace(line, parity=parity, stopbits=stopbits, baudrate=19200), SystemClock(1), quiet_s=QUIET_S)
+        async with wire.open():
+            for _ in range(2):
+                assert await wire.device("meter", 1, BUS).read(4, 0, 2) == (100, 101)
+                wire.close()
+        assert pty.path.exists()
+
+
+def refuse(_descriptor: int, _when: int, _attributes: list[object]) -> None:
+    raise termios.error(errno.EINVAL, "Invalid argument")
+
+
+async def test_a_port_that_refuses_the_line_settings_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path) as at:
+        monkeypatch.setattr("termios.tcsetattr", refuse)
+        with pytest.raises(PortLost, match="the port refuses the line settings"):
+            await at.device().read(4, 0, 2)
 
 
 async def test_a_file_is_no_port(tmp_path: Path) -> None:

@@ -232,10 +232,11 @@ class RealClock:
 
 @dataclass
 class Lane:
-    """A lane in memory, with a history of what was done to it; broken: every write fails."""
+    """A lane in memory, with a list of what was done to it; broken: every write fails."""
 
     waiting: list[OutboxRow] = field(default_factory=list)
-    history: list[tuple[str, Any]] = field(default_factory=list)
+    doings: list[tuple[str, Any]] = field(default_factory=list)
+    told: list[OutboxRow] = field(default_factory=list)
     quarantine: list[tuple[Queued, str]] = field(default_factory=list)
     names: dict[SessionId, int | str] = field(default_factory=dict)
     given_up: set[SessionId] = field(default_factory=set)
@@ -248,11 +249,16 @@ class Lane:
             session = getattr(fact, "session", None)
             self.sessions[number] = session
             message = Queued(number, f"m-{session}-{getattr(fact, 'seq', number)}", session)
-            self.waiting.append(OutboxRow(message, fact, None, None, start_given_up=False))
+            self.told.append(OutboxRow(message, fact, None, None, start_given_up=False))
+            self.waiting.append(self.told[-1])
 
     async def rows(self, limit: int) -> tuple[OutboxRow, ...]:
         await asyncio.sleep(0)
         return tuple(self._told(row) for row in self.waiting[:limit])
+
+    async def history(self, session: SessionId) -> tuple[SessionStarted | SessionSampled, ...]:
+        facts = (row.fact for row in self.told)
+        return tuple(f for f in facts if isinstance(f, SessionStarted | SessionSampled) and f.session == session)
 
     async def sending(self, texts: Sequence[tuple[int, str]]) -> None:
         self._write("sending", list(texts))
@@ -293,8 +299,8 @@ class Lane:
 
     def _write(self, what: str, about: object) -> None:
         if self.broken:
-            raise JournalFull("no space")
-        self.history.append((what, about))
+            raise JournalFull("the ledger is full")
+        self.doings.append((what, about))
 
     def _told(self, row: OutboxRow) -> OutboxRow:
         session = row.message.session

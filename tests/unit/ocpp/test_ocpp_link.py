@@ -1,28 +1,21 @@
-"""The WebSocket alone: addresses, credentials, TLS, and failures in words for an installer."""
+"""The WebSocket alone: addresses, credentials, frames, and how a connection ends."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import errno
-import shutil
-import socket
 import ssl
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import InvalidURI
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from agent.core.errors import ConfigError, LinkLost
-from agent.ocpp.link import Dialler, Endpoint, address, explain
+from agent.ocpp.link import Dialler, Endpoint, address
 from agent.ocpp.security import Credentials, basic_header, tls_context
-
-OPENSSL = shutil.which("openssl")
 
 
 def endpoint(url: str, *, password: bytes | None = None, ca_file: Path | None = None) -> Endpoint:
@@ -49,6 +42,10 @@ async def refused(url: str, credentials: Credentials | None = None) -> str:
         ("ws://h/ocpp/", "ws://h/ocpp/NL%20A%2F%C3%A9"),
         ("ws://h", "ws://h/NL%20A%2F%C3%A9"),
         ("ws://h/a?x=1", "ws://h/a/NL%20A%2F%C3%A9?x=1"),
+        ("ws://h?x=1", "ws://h/NL%20A%2F%C3%A9?x=1"),
+        ("ws://[2001:db8::1]:1/ö", "ws://[2001:db8::1]:1/%C3%B6/NL%20A%2F%C3%A9"),
+        ("wss://bücher.example:1/a", "wss://xn--bcher-kva.example:1/a/NL%20A%2F%C3%A9"),
+        ("wss://bücher.example/{station_id}", "wss://xn--bcher-kva.example/NL%20A%2F%C3%A9"),
         ("ws://h/{station_id}/ocpp", "ws://h/NL%20A%2F%C3%A9/ocpp"),
         ("ws://h/{company_code}", "ws://h/AC-ME/NL%20A%2F%C3%A9"),
         ("ws://h/{company_code}?id={station_id}", "ws://h/AC-ME?id=NL%20A%2F%C3%A9"),
@@ -82,38 +79,6 @@ def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | N
         path.write_text(content)
     with pytest.raises(ConfigError, match=r"cloud\.ca_file"):
         tls_context(Credentials(ca_file=path))
-
-
-def unverified(code: int) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, "failed")
-    error.verify_code, error.verify_message = code, "words of OpenSSL"
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (socket.gaierror(-2, "Name or service not known"), "cannot be resolved"),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "nothing listens there"),
-        (OSError("Multiple exceptions: [Errno 111] refused, [Errno 111] refused"), "nothing listens there"),
-        (OSError(errno.ENETUNREACH, "unreachable"), "there is no network"),
-        (OSError(errno.EHOSTUNREACH, "no route"), "cannot be reached"),
-        (OSError(errno.EIO, "strange"), "strange"),
-        (TimeoutError(), "no answer in time"),
-        (unverified(10), "has expired"),
-        (unverified(9), "not valid yet"),
-        (unverified(18), "self-signed"),
-        (unverified(20), "unknown CA"),
-        (unverified(62), "another host name"),
-        (unverified(99), "words of OpenSSL"),
-        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "TLS failed"),
-        (InvalidURI("x", "y"), "check cloud.url"),
-        (EOFError(), "no WebSocket server"),
-        (RuntimeError("other"), "other"),
-    ],
-)
-def test_failures_are_told_in_words(error: Exception, words: str) -> None:
-    assert words in explain(error)
 
 
 async def test_a_host_that_does_not_exist_is_named_without_secrets() -> None:
@@ -200,21 +165,3 @@ async def test_a_closed_connection_tells_code_and_reason() -> None:
                 await link.receive()
             with pytest.raises(LinkLost):
                 await link.send("x")
-
-
-@pytest.mark.skipif(OPENSSL is None, reason="makes its certificates with openssl")
-async def test_wss_takes_a_certificate_only_from_a_ca_that_is_trusted(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [
-        str(OPENSSL), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
-        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-    ]  # fmt: skip
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
-    server = await serve(echo, "127.0.0.1", 0, select_subprotocol=speaks, ssl=context)
-    async with server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        assert "self-signed" in await refused(f"wss://localhost:{port}")
-        trusting = Credentials(ca_file=certificate)
-        assert await dialled(f"wss://localhost:{port}", trusting) == "ocpp1.6"

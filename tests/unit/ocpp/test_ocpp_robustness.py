@@ -146,7 +146,7 @@ async def test_other_messages_flow_while_a_message_of_a_session_waits_for_its_ne
     async with running(central) as station:
         station.settings = replace(FAST, message_attempts=3, message_retry_interval_s=600)
         station.report(started(), ended(), started("s2"))
-        await eventually(lambda: any(what == "failed" for what, _ in station.lane.history))
+        await eventually(lambda: any(what == "failed" for what, _ in station.lane.doings))
         station.show(Status.FINISHING)
         station.service.perform(AskCsms(1, CARD))
         station.service.perform(SendTriggered(Trigger.HEARTBEAT))

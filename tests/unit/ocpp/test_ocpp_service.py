@@ -424,7 +424,7 @@ async def test_frames_are_durable_before_they_leave_and_the_name_before_it_is_us
     central = Central(answering=dict.fromkeys(("StartTransaction", "MeterValues", "StopTransaction"), noted))
     await central.listen()
     station = Station(central, lane=lane)
-    lane.history = History(order)
+    lane.doings = History(order)
     async with running(central, station):
         station.report(started(), sampled(), ended())
         await eventually(lambda: not lane.waiting)
@@ -454,7 +454,7 @@ async def test_after_a_broken_link_the_same_message_is_sent_again_at_no_cost() -
         assert len(starts) == 4
         assert len(set(starts)) == 1
         assert station.lane.quarantine == []
-        assert not [entry for entry in station.lane.history if entry[0] == "failed"]
+        assert not [entry for entry in station.lane.doings if entry[0] == "failed"]
         assert len(central.of("BootNotification")) == 1
         assert central.of("StopTransaction")[0].payload["transactionId"] == 7
 
@@ -486,8 +486,8 @@ async def test_a_refused_start_is_tried_again_then_given_up_and_its_stop_is_tran
         assert [message.session for message, _ in station.lane.quarantine] == ["s1"]
         assert "transaction id" in station.lane.quarantine[0][1]
         assert StartAnswered(SessionId("s1"), None, CARD, None) in station.events
-        assert [about.attempts for what, about in station.lane.history if what == "failed"] == [1, 2]
-        assert [about.error for what, about in station.lane.history if what == "failed"] == [
+        assert [about.attempts for what, about in station.lane.doings if what == "failed"] == [1, 2]
+        assert [about.error for what, about in station.lane.doings if what == "failed"] == [
             "InternalError: words", "GenericError: words",
         ]  # fmt: skip
         await eventually(lambda: station.service.status().last_error is None)
@@ -525,7 +525,7 @@ async def test_a_late_answer_to_a_start_spares_the_next_try() -> None:
     async with running(central) as station:
         station.settings = replace(FAST, message_retry_interval_s=60)
         station.report(started(), ended())
-        await eventually(lambda: any(what == "failed" for what, _ in station.lane.history))
+        await eventually(lambda: any(what == "failed" for what, _ in station.lane.doings))
         await central.send(3, "m-s1-0", {"transactionId": 77, "idTagInfo": {"status": "Accepted"}})
         await eventually(lambda: not station.lane.waiting)
         assert len(central.of("StartTransaction")) == 1
@@ -624,7 +624,7 @@ async def test_a_long_backlog_is_delivered_once_and_acknowledged_in_groups() -> 
         await eventually(lambda: not station.lane.waiting)
         ids = [c.message_id for c in central.calls[1:]]
         assert ids == [f"m-s{n}-{seq}" for n in range(40) for seq in (0, 1, 9)]
-        assert sum(what == "acknowledge" for what, _ in station.lane.history) <= 42
+        assert sum(what == "acknowledge" for what, _ in station.lane.doings) <= 42
 
 
 # ---- RPC ----

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.rfid.frames import FRAMINGS, FrameError, FrameFault, Rdm6300Frames, Seen, Tag
+from agent.rfid.dialogue import Ready
+from agent.rfid.frames import FrameError, FrameFault, Rdm6300Frames, Seen, Tag
+from agent.rfid.kinds import KINDS
 
 VECTORS: list[dict[str, Any]] = json.loads(Path("tests/vectors/rfid/rdm6300.json").read_text(encoding="utf-8"))[
     "vectors"
@@ -94,9 +96,36 @@ def test_an_open_frame_has_a_deadline() -> None:
 
 
 def test_the_table_names_the_reader_with_its_line() -> None:
-    framing = FRAMINGS["rdm6300"]
-    assert (framing.baudrate, framing.parity, framing.stopbits) == (9600, "N", 1)
-    assert framing.make().feed(CARD, 1.0) == [Tag(_uid(), "EM4100", 1.0)]
+    kind = KINDS["rdm6300"]
+    assert (kind.baudrate, kind.parity, kind.stopbits) == (9600, "N", 1)
+    dialogue = kind.talk()
+    assert dialogue.begin(1.0) == [Ready()]
+    assert dialogue.feed(CARD, 1.0) == [Tag(_uid(), "EM4100", 1.0)]
+    dialogue.feed(CARD[:5], 2.0)
+    assert dialogue.deadline == pytest.approx(2.1)
+    assert dialogue.idle(2.2) == [FrameError(FrameFault.TIMEOUT, 2.0 + Rdm6300Frames.IDLE_S)]
+    assert dialogue.outgoing() == b""
+
+
+def test_each_opened_port_begins_a_dialogue_of_its_own() -> None:
+    for kind in KINDS.values():
+        assert kind.talk() is not kind.talk()
+
+
+@pytest.mark.parametrize(
+    ("uid", "technology", "changing"),
+    [
+        ("08A1B2C3", "ISO14443A", True),
+        ("08A1B2C3", "unknown", False),
+        ("08A1B2C3D4E580", "ISO14443A", False),
+        ("0801020304", "EM4100", False),
+        ("18A1B2C3", "ISO14443A", False),
+    ],
+)
+def test_a_number_that_changes_at_each_touch_is_known_by_its_first_byte(
+    uid: str, technology: str, *, changing: bool
+) -> None:
+    assert Tag(bytes.fromhex(uid), technology, 1.0).is_random is changing
 
 
 def _uid() -> bytes:

@@ -129,9 +129,10 @@ async def test_cancellation_releases_the_port(pty: Pty) -> None:
 
 
 def test_a_reader_has_the_line_it_left_the_factory_with() -> None:
-    assert available_readers() == ("rdm6300",)
+    assert available_readers() == ("pn532_hsu", "rdm6300")
     line = reader_line(ReaderSettings("rdm6300", "/dev/ttyUSB1"))
     assert (line.transport, line.name, line.form) == (Transport.SERIAL, "/dev/ttyUSB1", "9600 8N1")
     assert reader_line(ReaderSettings("rdm6300", "/dev/ttyUSB1", 19200)).form == "19200 8N1"
-    with pytest.raises(ConfigError, match="reader: 'rdm' is not known: use one of rdm6300"):
+    assert reader_line(ReaderSettings("pn532_hsu", "/dev/ttyUSB1")).form == "115200 8N1"
+    with pytest.raises(ConfigError, match="reader: 'rdm' is not known: use one of pn532_hsu, rdm6300"):
         open_reader(ReaderSettings("rdm", "/dev/ttyUSB1"), SystemClock(1))

@@ -124,18 +124,22 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ),
     (
         "cloud",
-        ["security_profile = 3", 'url = "wss://h/"', 'client_cert_file = "agent.toml"'],
-        ["cloud.client_key_file: missing"],
+        ["security_profile = 3", 'url = "ws://h/"', 'client_cert_file = "agent.toml"'],
+        ["agent.toml:4: cloud.security_profile: 3", "not part of this release", "use 2"],
     ),
     ("cloud", ['client_key_file = "agent.toml"'], ["cloud.client_cert_file: missing"]),
+    ("cloud", ['client_cert_file = "agent.toml"'], ["cloud.client_key_file: missing"]),
     ("cloud", ['password = "x"', 'password_file = "secret"'], ["cloud.password_file", "beside password"]),
     ("cloud", ['password = ""'], ["cloud.password: ***", "not empty"]),
     ("cloud", ['password_file = "nope"'], ['cloud.password_file: "nope" does not exist', "check the path"]),
-    ("cloud", ['password_file = "empty"'], ['cloud.password_file: "empty" is empty', "write the secret"]),
-    ("cloud", ['password_file = "latin"'], ["cloud.password_file", "not UTF-8"]),
+    ("cloud", ['password_file = "empty"'], ['cloud.password_file: "empty" is empty', "write the password"]),
+    ("cloud", ['password_file = "bom"'], ["cloud.password_file", "byte order mark"]),
     ("cloud", ['password_file = "."'], ["cloud.password_file", "is not a file"]),
     ("cloud", ['ca_file = "nope.pem"'], ['cloud.ca_file: "nope.pem" does not exist']),
-    ("cloud", ['ca_file = "a\\u0000b"'], ["cloud.ca_file", "use the path of a file"]),
+    ("cloud", ['ca_file = "a\\u0000b"'], ["cloud.ca_file", "use the path of a PEM file"]),
+    ("cloud", ['ca_file = "empty"'], ['agent.toml:4: cloud.ca_file: "empty" is empty', "CA's certificate"]),
+    ("cloud", ['ca_file = "secret"'], ['agent.toml:4: cloud.ca_file: "secret" is not in PEM form']),
+    ("cloud", ['ca_file = "."'], ["agent.toml:4: cloud.ca_file", "is not a file"]),
     ("cloud", [f'ca_file = "{"x" * 300}"'], ["cloud.ca_file", "cannot be read"]),
     ("cloud", ['company_code = "A_B-C"'], ['cloud.company_code: "A_B-C"', "A-Z, 0-9"]),
     ("cloud", ['company_code = "ABC"'], ["cloud.company_code", "4 to 36"]),
@@ -149,7 +153,7 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("rfid", ["device"], ["agent.toml:5: rfid.device: missing"]),
     ("rfid", ['device = "ttyUSB1"'], ['rfid.device: "ttyUSB1"', "like /dev/ttyUSB0"]),
     ("rfid", ['reader = "rdm6301"'], ['rfid.reader: "rdm6301" is not known', 'did you mean "rdm6300"?']),
-    ("rfid", ['reader = "pn532_hsu"'], ["rfid.reader", "not part of this release", "none, rdm6300"]),
+    ("rfid", ['reader = "twn4_simple"'], ["rfid.reader", "not part of this release", "none, pn532_hsu, rdm6300"]),
     ("rfid", ["baudrate = 9601"], ["rfid.baudrate: 9601 is not allowed", "1200, 2400"]),
     ("rfid", ['pattern = "("'], ["rfid.pattern", "regular expression"]),
     ("rfid", ['pattern = "(a)(b)"'], ["rfid.pattern", "at most one group"]),
@@ -165,7 +169,7 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("connector", ['evse_id = "NL ACM"'], ["connector.evse_id", "without spaces"]),
     ("connector", ["meter_grace = 1"], ["connector.meter_grace: unknown key here", "[connector.meter]"]),
     ("connector.meter", ["model"], ["agent.toml:10: connector.meter.model: missing"]),
-    ("connector.meter", ['model = "eastron_sdm120"'], ["connector.meter.model", "not part of this release"]),
+    ("connector.meter", ['model = "eastron_sdm54"'], ["connector.meter.model", "not part of this release"]),
     ("connector.meter", ['model = "eastron_sdm63"'], ["is not known", 'did you mean "eastron_sdm630_v2"?']),
     ("connector.meter", ['model = "own.toml"'], ['connector.meter.model: "own.toml" does not exist']),
     (
@@ -193,7 +197,11 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("connector.meter", ["max_power = 0"], ["connector.meter.max_power: 0", "(W)"]),
     ("connector.meter", ["meter_grace = -1"], ["connector.meter.meter_grace: -1", "0 to 3600 (s)"]),
     ("connector.evse", ["controller"], ["connector.evse.controller: missing"]),
-    ("connector.evse", ['controller = "none"'], ["connector.evse.controller", "not part of this release", "evse_din"]),
+    (
+        "connector.evse",
+        ['controller = "charx"'],
+        ["connector.evse.controller", "not part of this release", "evse_din, heidelberg, none"],
+    ),
     ("connector.evse", ['controller = "evsedin"'], ["is not known", 'did you mean "evse_din"?']),
     ("connector.evse", ["failsafe_current = 5"], ["connector.evse.failsafe_current: 5", "0, or 6 to 80 (A)"]),
     ("connector.evse", ["failsafe_current = 20"], ["connector.evse.failsafe_current: 20", "max_current (16 A)"]),
@@ -240,6 +248,16 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
         ['name = "a"', 'type = "mail"', 'host = "h"', 'to = ["a@b"]', 'password_file = "secret"'],
         ["delivery.user: missing"],
     ),
+    (
+        "delivery",
+        ['name = "a"', 'type = "https"', 'url = "https://h"', 'token_file = "latin"'],
+        ["delivery.token_file", "not UTF-8"],
+    ),
+    (
+        "delivery",
+        ['name = "a"', 'type = "https"', 'url = "https://h"', 'ca_file = "empty"'],
+        ['delivery.ca_file: "empty" is empty'],
+    ),
     ("delivery", ['name = "a"', 'type = "folder"', 'path = "."', 'format = ["doc"]'], ["delivery.format", "pdf, xlsx"]),
     ("page", ["port = 0"], ["page.port: 0", "1 to 65535"]),
     ("page", ['enabled = "perhaps"'], ["page.enabled", "true or false"]),
@@ -258,6 +276,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "secret").write_text("hunter2\n")
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "latin").write_bytes(b"pass\xe9")
+    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfhunter2\n")
     (tmp_path / "bad.toml").write_text('model = "x"\n')
     return tmp_path
 

@@ -49,7 +49,7 @@ state_dir = "/var/lib/wallbox-agent"
 url = "wss://csms.example.com:8180/{company_code}"
 url_secure = "wss://csms.example.com:8443/{station_id}"
 protocols = ["ocpp2.0.1", "ocpp1.6"]
-security_profile = 3
+security_profile = 2
 password_file = "secret"
 ca_file = "ca.pem"
 client_cert_file = "client.pem"
@@ -174,7 +174,8 @@ port = 9100
 level = "debug"
 format = "json"
 """
-FILES: Final = ("secret", "token", "ca.pem", "client.pem", "client.key", "logo.png", "prices.csv")
+ROOT: Final = Path(__file__).parents[2] / "vectors" / "tls" / "root.pem"
+FILES: Final = ("secret", "token", "client.pem", "client.key", "logo.png", "prices.csv")
 
 
 def config(
@@ -183,6 +184,7 @@ def config(
     """Load a file of this text with these variables and systemd credentials."""
     for name in FILES:
         (folder / name).write_text("hunter2\n")
+    (folder / "ca.pem").write_bytes(ROOT.read_bytes())
     (folder / "agent.toml").write_text(text)
     directory = None
     if credentials is not None:
@@ -227,7 +229,8 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
     assert [note.split(": ")[0] for note in notes] == [
         "environment WALLBOX_COLOUR",
         "cloud.protocols",
-        "cloud.password_file",
+        "cloud.client_cert_file",
+        "cloud.client_key_file",
         "location",
         "report_to",
         "statement",
@@ -252,7 +255,7 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
         "page.enabled",
     ]
     assert notes[-1] == "page.enabled: the status page is not part of this release"
-    assert "cloud.password_file: is not used with security profile 3" in notes
+    assert "cloud.client_key_file: is not used with security profile 2" in notes
 
 
 @pytest.mark.parametrize(
@@ -563,22 +566,19 @@ def test_hardware_that_is_added_as_a_file_can_be_used_at_once(tmp_path: Path) ->
     hardware = installed()
     meters = tmp_path / "meters"
     meters.mkdir()
-    (meters / "eastron_sdm120.toml").write_text((hardware.meters / "eastron_sdm630_v2.toml").read_text())
+    (meters / "eastron_sdm54.toml").write_text((hardware.meters / "eastron_sdm630_v2.toml").read_text())
     config(tmp_path)
-    (tmp_path / "agent.toml").write_text(SMALLEST.replace("eastron_sdm630_v2", "eastron_sdm120"))
+    (tmp_path / "agent.toml").write_text(SMALLEST.replace("eastron_sdm630_v2", "eastron_sdm54"))
     loaded = load(tmp_path / "agent.toml", {}, hardware=dataclasses.replace(hardware, meters=meters))
-    assert loaded.connectors[0].meter.model == "eastron_sdm120"
+    assert loaded.connectors[0].meter.model == "eastron_sdm54"
 
 
 def test_a_controller_without_definition_can_be_added(tmp_path: Path) -> None:
     config(tmp_path)
-    (tmp_path / "agent.toml").write_text(SMALLEST.replace('"evse_din"', '"none"\nprecise = true'))
-    loaded = load(tmp_path / "agent.toml", {}, hardware=dataclasses.replace(installed(), others=frozenset({"none"})))
-    assert loaded.policy().evses[0].controlled is False
-    assert loaded.notes == (
-        "connector.evse.device: is not used with controller none",
-        "connector.evse.precise: is not used with controller none",
-    )
+    (tmp_path / "agent.toml").write_text(SMALLEST.replace('"evse_din"', '"switch"\nhost = "h"\nwatchdog = 9'))
+    loaded = load(tmp_path / "agent.toml", {}, hardware=dataclasses.replace(installed(), others=frozenset({"switch"})))
+    assert loaded.policy().evses[0].controlled is True
+    assert loaded.notes == ()
 
 
 def test_a_port_beside_the_file_is_found_from_anywhere(tmp_path: Path) -> None:

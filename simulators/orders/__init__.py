@@ -1,0 +1,1 @@
+"""The line commands of simulated devices, a module per kind of device."""
