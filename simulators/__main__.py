@@ -17,7 +17,10 @@ SIMULATORS: Final = {
     "csms": ("an OCPP 1.6 central system with companies, cards and rates", "csms.program.add_csms"),
 }
 #: Commands that read their own arguments: ``simulators.NAME.main(arguments) -> exit status``.
-PROGRAMS: Final = {"demo": "a day of charging on the simulators, from the card to the statement"}
+PROGRAMS: Final = {
+    "demo": "a day of charging on the simulators, from the card to the statement",
+    "play": "the day at a charger, played by hand: both sides in one terminal, or by a script",
+}
 
 
 class _Parser(argparse.ArgumentParser):

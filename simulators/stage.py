@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from simulators.circuit import Circuit, SimClock
 from simulators.csms.rates import day_night
 from simulators.csms.server import Csms
 from simulators.csms.state import Company, Token, TokenStatus
+from simulators.errors import SimulatorError
 from simulators.evse import EvseDin
 from simulators.meter import Meter
 from simulators.rfid import CardReader
@@ -32,6 +34,10 @@ SPEED: Final = 240.0
 """Simulated seconds of charging in a real one: four minutes' worth of energy each second."""
 MOST_W: Final = 13_800
 PATIENCE_S: Final = 25.0
+ANSWERS_S: Final = 2.0
+"""A daemon answers at once; one that was stopped by a signal, never."""
+ENDS_S: Final = 15.0
+"""After which a daemon that was asked to end is killed: it gives its parts ten seconds."""
 ONE_TOUCH_S: Final = 3.4
 FLOWING_W: Final = 9_000
 
@@ -65,7 +71,7 @@ address = 2
 """
 
 
-class StoryBroke(Exception):
+class StoryBroke(SimulatorError):
     """Something did not happen that the story needs; the text says what."""
 
 
@@ -110,9 +116,13 @@ class Narrator:
 
 @dataclass
 class Agent:
-    """The product, as a user has it: a configuration file, a process, commands."""
+    """The product, as a user has it: a configuration file, a process, commands.
+
+    apart: in a process group of its own, so that the terminal's Ctrl-C does not reach it; then who started it ends it.
+    """
 
     folder: Path
+    apart: bool = False
     process: asyncio.subprocess.Process | None = None
     config: Path = field(init=False)
     log: Path = field(init=False)
@@ -125,7 +135,12 @@ class Agent:
         """Start the daemon."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self._command("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment()
+                *self._command("run"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                process_group=0 if self.apart else None,
             )
 
     async def kill(self) -> None:
@@ -147,13 +162,14 @@ class Agent:
         return json.loads(out)
 
     async def status(self) -> dict[str, Any]:
-        """Return the status document, an empty one while there is no daemon."""
+        """Return the status document, an empty one while there is no daemon, or none that answers."""
         try:
-            reader, writer = await asyncio.open_unix_connection(self.folder / "state" / "control.sock")
-            writer.write(b'{"command": "status"}\n')
-            answer = json.loads(await reader.readline())
-            writer.close()
-        except (OSError, ValueError):
+            async with asyncio.timeout(ANSWERS_S):
+                reader, writer = await asyncio.open_unix_connection(self.folder / "state" / "control.sock")
+                with contextlib.closing(writer):
+                    writer.write(b'{"command": "status"}\n')
+                    answer = json.loads(await reader.readline())
+        except (OSError, ValueError):  # TimeoutError, too
             return {}
         return dict(answer["result"])
 
@@ -174,8 +190,14 @@ class Agent:
         return (sys.executable, "-m", "agent", *arguments, "--config", str(self.config))
 
     async def _end(self, number: signal.Signals) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(number)
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.send_signal(number)
+        try:
+            async with asyncio.timeout(ENDS_S):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
             await self.process.wait()
 
 

@@ -7,18 +7,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from agent.buffer.codec import load
 from agent.buffer.deliveries import CLOUD, Delivery, Lane, Reported, lanes, reported
 from agent.buffer.timeline import BOOTS, Timeline, Trust, timeline
+from agent.core.company import Company
 from agent.core.facts import Period, SessionEnded, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import EvseId, IdToken, Profile, Quality, Reporting, SessionId, StopReason, Wh, billed
-from agent.core.state import Card
+from agent.core.settings import Overrides
+from agent.core.state import Cached, Card
 from agent.core.tariff import CENT, Cost
 
 JsonObject: TypeAlias = dict[str, object]
+T = TypeVar("T")
 
 SESSIONS: Final = """
 SELECT s.reporting, a.schema, a.json, z.schema, z.json
@@ -26,6 +29,7 @@ FROM session AS s JOIN fact AS a ON a.seq = s.start_fact LEFT JOIN fact AS z ON 
 WHERE :only IS NULL OR s.id = :only ORDER BY s.start_fact
 """
 CARDS: Final = "SELECT schema, json FROM slice WHERE kind = 'card' ORDER BY key"
+SLICE: Final = "SELECT schema, json FROM slice WHERE kind = ? AND key = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,23 @@ class SessionRecord:
         return None if self.meter_stop is None else Wh(self.meter_stop - self.meter_start)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the state directory keeps beside sessions and cards: changed settings, and the company link."""
+
+    overrides: Overrides = Overrides()
+    company: Company = Company()
+
+
 def sessions(
     connection: sqlite3.Connection, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[SessionRecord]:
     """Return the sessions, oldest first. Raises: JournalCorrupt.
 
-    since, until: only those that ended (or, while open, began) at or after the one and before the other.
+    since, until: only those that ended at or after the one and before the other (contract, section 6); an open session
+    ends later than any moment, so it counts unless it began after all of that.
     """
-    return [r for r in _records(connection, None) if _within(r.stopped_at or r.started_at, since, until)]
+    return [r for r in _records(connection, None) if _within(r, since, until)]
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> SessionRecord | None:
@@ -90,6 +103,18 @@ def session(connection: sqlite3.Connection, session_id: str) -> SessionRecord | 
 def cards(connection: sqlite3.Connection) -> tuple[Card, ...]:
     """Return the cards known locally, by their UID. Raises: JournalCorrupt."""
     return tuple(load(Card, schema, text) for schema, text in connection.execute(CARDS))
+
+
+def kept(connection: sqlite3.Connection) -> Kept:
+    """Return the settings that were changed, and the company link. Raises: JournalCorrupt."""
+    return Kept(
+        _slice(connection, Overrides, "overrides") or Overrides(), _slice(connection, Company, "company") or Company()
+    )
+
+
+def last_verdict(connection: sqlite3.Connection, id_token: IdToken) -> Cached | None:
+    """Return what a central system last said of a token, None where it is not remembered. Raises: JournalCorrupt."""
+    return _slice(connection, Cached, "cache", id_token.key)
 
 
 def to_json(record: SessionRecord) -> JsonObject:
@@ -136,6 +161,11 @@ def card_to_json(card: Card) -> JsonObject:
         "status": "active" if card.blocked is None else "blocked",
         "reason": card.blocked or None,
     }
+
+
+def _slice(connection: sqlite3.Connection, kind: type[T], name: str, key: str = "") -> T | None:
+    row = connection.execute(SLICE, (name, key)).fetchone()
+    return None if row is None else load(kind, *row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +226,11 @@ def _duration(began: Instant, ended: Instant) -> Decimal:
     return Decimal(f"{max(seconds, 0.0):.3f}")
 
 
-def _within(at: datetime, since: datetime | None, until: datetime | None) -> bool:
-    return (since is None or at >= since) and (until is None or at < until)
+def _within(record: SessionRecord, since: datetime | None, until: datetime | None) -> bool:
+    ended = record.stopped_at
+    if since is not None and ended is not None and ended < since:
+        return False
+    return until is None or (ended or record.started_at) < until
 
 
 def _cost(cost: Cost) -> JsonObject:

@@ -89,10 +89,17 @@ DONE: Final = {"add": "known", "block": "blocked", "unblock": "no longer blocked
 
 
 def _change(context: Context, verb: str, card: IdToken, details: dict[str, str]) -> int:
-    result = context.ask({"command": f"cards {verb}", "uid": card.value, **details})
+    try:
+        result = context.ask({"command": f"cards {verb}", "uid": card.value, **details})
+    except CommandFailed as error:  # the daemon masks numbers; who typed one may see it
+        raise CommandFailed(*(_unmasked(line, card) for line in error.lines), status=error.status) from error
     profile = f" ({details['profile']})" if "profile" in details else ""
     document = {"id_tag": card.value, **(result if isinstance(result, Mapping) else {})}
     return context.emit(document, lambda: f"card {card.value} is {DONE[verb]}{profile}")
+
+
+def _unmasked(line: str, card: IdToken) -> str:
+    return line.replace(f"card {card.masked} ", f"card {card.value} ")
 
 
 def _card_parser(cards: Commands, shared: argparse.ArgumentParser, verb: str, purpose: str) -> argparse.ArgumentParser:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import select
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from agent.cli.context import NOT_RUNNING, REFUSED, CommandFailed
-from agent.runtime.requests import SOCKET
+from agent.runtime.requests import SOCKET, STATUS
 
 ANSWER_WITHIN_S: Final = 15.0
 """The daemon itself gives up after 10 s, and says so."""
@@ -19,26 +22,79 @@ STOPPED: Final = "the agent is not running: start it with `systemctl start wallb
 GARBLED: Final = "the agent closed the connection without an answer: look at `journalctl -u wallbox-agent`"
 
 
-def ask(state_dir: Path, request: Mapping[str, object]) -> object:
-    """Return the result of a request to the daemon that uses this state directory.
+class Connection:
+    """A connection to the daemon that uses a state directory; one request after the other, each with one answer."""
 
-    Raises: CommandFailed with status 3 where no daemon runs; 1 where it refuses, is late, or may not be asked; 2 where
-    it finds the request wrong.
-    """
-    try:
-        line = _exchange(state_dir / SOCKET, json.dumps(request).encode() + b"\n")
-    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
-        raise CommandFailed(STOPPED, status=NOT_RUNNING) from error
-    except PermissionError as error:
-        raise CommandFailed(no_permission(state_dir)) from error
-    except TimeoutError as error:
-        words = f"the agent does not answer within {ANSWER_WITHIN_S:g} s: look at `journalctl -u wallbox-agent`"
-        raise CommandFailed(words) from error
-    except ConnectionError as error:
-        raise CommandFailed(GARBLED) from error
-    except OSError as error:
-        raise CommandFailed(f"{state_dir / SOCKET} cannot be used ({error}): check station.state_dir") from error
-    return _result(line)
+    def __init__(self, state_dir: Path, within_s: float = ANSWER_WITHIN_S) -> None:
+        """Connect; within_s: so long an answer is waited for.
+
+        Raises: CommandFailed with status 3 where no daemon runs; 1 where it may not be asked.
+        """
+        self._path = state_dir / SOCKET
+        self._within_s = within_s
+        with self._explained():
+            self._socket = _connected(self._path, within_s)
+        self._answers = self._socket.makefile("rb")
+
+    def ask(self, request: Mapping[str, object]) -> object:
+        """Return the result of a request.
+
+        Raises: CommandFailed with status 1 where the daemon refuses, is late, or is gone; 2 where it finds the request
+        wrong.
+        """
+        with self._explained():
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            line = self._answers.readline(ANSWER_LIMIT)
+        return _result(line)
+
+    def status(self) -> Mapping[str, object]:
+        """Return the document of ``status --json``. Raises: CommandFailed."""
+        document = self.ask({"command": STATUS})
+        if not isinstance(document, Mapping):
+            raise CommandFailed("the agent sent no status: it is of another release than this command; restart it")
+        return document
+
+    def pause(self, seconds: float) -> None:
+        """Return after so many seconds, or as soon as the daemon hangs up."""
+        select.select([self._socket], [], [], seconds)
+
+    def close(self) -> None:
+        """Hang up; once more does nothing."""
+        self._answers.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        """Return the connection."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        self.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn errors of the socket into what to do about them."""
+        try:
+            yield
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+            raise CommandFailed(STOPPED, status=NOT_RUNNING) from error
+        except PermissionError as error:
+            raise CommandFailed(no_permission(self._path.parent)) from error
+        except TimeoutError as error:
+            words = f"the agent does not answer within {self._within_s:g} s: look at `journalctl -u wallbox-agent`"
+            raise CommandFailed(words) from error
+        except ConnectionError as error:
+            raise CommandFailed(GARBLED) from error
+        except OSError as error:
+            raise CommandFailed(f"{self._path} cannot be used ({error}): check station.state_dir") from error
+
+
+def ask(state_dir: Path, request: Mapping[str, object]) -> object:
+    """Return the result of one request to the daemon that uses this state directory. Raises: CommandFailed."""
+    with Connection(state_dir, ANSWER_WITHIN_S) as connection:
+        return connection.ask(request)
 
 
 def no_permission(state_dir: Path) -> str:
@@ -50,13 +106,15 @@ def no_permission(state_dir: Path) -> str:
     return f"no permission for {state_dir}, which is open to group {group} only: {remedy}"
 
 
-def _exchange(path: Path, line: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_WITHIN_S)
+def _connected(path: Path, within_s: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(within_s)
         connection.connect(str(path))
-        connection.sendall(line)
-        with connection.makefile("rb") as answers:
-            return answers.readline(ANSWER_LIMIT)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _result(line: bytes) -> object:

@@ -1,9 +1,11 @@
-"""``config``: the configuration file, checked and shown without a daemon."""
+"""``config``: the configuration file, checked and shown without a daemon; and the keys of OCPP (module ``keys``)."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
+
+from agent.cli import keys
 
 if TYPE_CHECKING:
     from agent.cli.context import Commands, Context
@@ -11,12 +13,13 @@ if TYPE_CHECKING:
 
 def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Add the commands."""
-    group = commands.add_parser("config", parents=[shared], allow_abbrev=False, help="the configuration file")
+    group = commands.add_parser("config", parents=[shared], allow_abbrev=False, help="the file, and OCPP's keys")
     verbs = group.add_subparsers(metavar="COMMAND", required=True)
     check_parser = verbs.add_parser("check", parents=[shared], allow_abbrev=False, help="find errors in it")
     check_parser.set_defaults(run=check)
     show_parser = verbs.add_parser("show", parents=[shared], allow_abbrev=False, help="what holds, without secrets")
     show_parser.set_defaults(run=show)
+    keys.register(verbs, shared)
 
 
 def check(context: Context, _options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -73,16 +73,50 @@ class Context:
         Raises: OutputClosed, CommandFailed.
         """
         printed = json.dumps(document, indent=2) if self.as_json else text()
-        try:
-            sys.stdout.write(printed if printed.endswith("\n") else printed + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            raise OutputClosed from error
-        except OSError as error:
-            drop_output()
-            words = f"the result cannot be written ({error.strerror or error}): check where the output goes"
-            raise CommandFailed(words) from error
+        write(printed if printed.endswith("\n") else printed + "\n")
         return DONE
+
+
+def write(text: str) -> None:
+    """Print text, whole, at once; a character that the terminal's encoding lacks becomes a question mark.
+
+    Raises: OutputClosed, CommandFailed.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    with _output():
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Print bytes as they are, whatever the terminal's encoding. Raises: OutputClosed, CommandFailed."""
+    with _output():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+    except OSError as error:
+        drop_output()
+        words = f"the result cannot be written ({error.strerror or error}): check where the output goes"
+        raise CommandFailed(words) from error
+
+
+def connector_number(text: str) -> int:
+    """Return the number of a connector that was typed; the daemon knows which there are. Raises: ValueError."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+connector_number.__name__ = "connector number"  # argparse names the type in its error
 
 
 def say(line: str) -> None:

@@ -31,11 +31,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def line(row: Row) -> str:
-    """Return a row, wrapped; ``!`` in the first column of one that is bad."""
+def line(row: Row, width: int = WIDTH) -> str:
+    """Return a row, wrapped to a width; ``!`` in the first column of one that is bad."""
     first = f"{'!' if row.bad else ' '} {row.label:<{LABEL}}"
     indent = " " * len(first)
-    return textwrap.fill(row.text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.fill(row.text, width, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

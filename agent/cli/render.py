@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Final
 
-from agent.cli.layout import Document, Row, entries, kwh, line, local_time, mapping, number, plain, texts
+from agent.cli.layout import WIDTH, Document, Row, entries, kwh, line, local_time, mapping, number, plain, texts
 
 #: IEC 61851-1 pilot states in words.
 PILOT: Final = {
@@ -20,6 +20,12 @@ PILOT: Final = {
 #: ISO 15118 and IEC 61851 know no good case of these.
 PILOT_FAULTS: Final = frozenset({"E", "F"})
 LINK_FAULTS: Final = frozenset({"rejected", "unsupported"})
+#: What a card without a session may wait for, in words.
+WAITING: Final = {
+    "car": "the car to be plugged in",
+    "charger": "the charger to be ready",
+    "central-system": "the central system's answer",
+}
 
 
 def local_zone(name: str) -> tzinfo:
@@ -29,14 +35,14 @@ def local_zone(name: str) -> tzinfo:
     return ZoneInfo(name)
 
 
-def status_text(document: Document, zone: tzinfo) -> str:
-    """Return the status of the station; the last line counts what is wrong."""
+def status_text(document: Document, zone: tzinfo, width: int = WIDTH) -> str:
+    """Return the status of the station, wrapped to a width; the last line counts what is wrong."""
     rows = [_station(document), _cloud(document), _company(document), _clock(document), *_parts(document)]
     connectors = [list(_connector(c, zone)) for c in entries(document, "connectors")]
     blocks = [rows, *connectors]
     bad = sum(row.bad for block in blocks for row in block)
     verdict = "all is well" if bad == 0 else f"{bad} thing{'s' if bad > 1 else ''} to look at, marked with !"
-    return "\n\n".join([*("\n".join(line(row) for row in block) for block in blocks), f"  {verdict}"]) + "\n"
+    return "\n\n".join([*("\n".join(line(row, width) for row in block) for block in blocks), f"  {verdict}"]) + "\n"
 
 
 def link_text(link: Document) -> str:
@@ -90,6 +96,8 @@ def _parts(document: Document) -> Iterator[Row]:
     yield Row("card reader", plain(reader, "last_error") or ("ok" if is_ok else "not heard yet"), not is_ok)
     if ledger.get("ok") is False:
         yield Row("ledger", plain(ledger, "last_error") or "cannot be written: check the disk", bad=True)
+    for card in entries(document, "waiting"):
+        yield Row("waiting", f"card {_waits(card)}, at any connector")
 
 
 def _connector(connector: Document, zone: tzinfo) -> Iterator[Row]:
@@ -99,7 +107,8 @@ def _connector(connector: Document, zone: tzinfo) -> Iterator[Row]:
     yield Row(f"connector {plain(connector, 'id')}", f"{status}, {error}" if wrong else status, wrong)
     yield from _meter(mapping(connector, "meter"))
     yield _evse(mapping(connector, "evse"))
-    yield _running(mapping(connector, "session"), zone)
+    session, waiting = mapping(connector, "session"), mapping(connector, "waiting")
+    yield Row("  session", f"none; card {_waits(waiting)}") if waiting and not session else _running(session, zone)
 
 
 def _meter(meter: Document) -> Iterator[Row]:
@@ -138,6 +147,11 @@ def _running(session: Document, zone: tzinfo) -> Row:
     text = f"{plain(session, 'state')}, {kwh(session, 'energy_wh')} kWh since {local_time(session, 'started_at', zone)}"
     named = f", transaction {transaction}" if transaction else ""
     return Row("  session", f"{text}, card {plain(session, 'id_tag')}{named}")
+
+
+def _waits(waiting: Document) -> str:
+    what = plain(waiting, "for")
+    return f"{plain(waiting, 'id_tag')} waits for {WAITING.get(what, what)}"
 
 
 def _span(seconds: float) -> str:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agent.cli import export
 from agent.cli.context import CommandFailed
 
 if TYPE_CHECKING:
@@ -18,26 +19,29 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Add the commands."""
     group = commands.add_parser("sessions", parents=[shared], allow_abbrev=False, help="the ledger of sessions")
     verbs = group.add_subparsers(metavar="COMMAND", required=True)
-    list_parser = verbs.add_parser("list", parents=[shared], allow_abbrev=False, help="all sessions, oldest first")
+    list_parser = verbs.add_parser("list", parents=[shared], allow_abbrev=False, help="the sessions, oldest first")
+    export.limits(list_parser)
     list_parser.set_defaults(run=list_sessions)
     show_parser = verbs.add_parser("show", parents=[shared], allow_abbrev=False, help="one session in full")
     show_parser.add_argument("id", metavar="ID", help="its id, or the beginning of it")
     show_parser.set_defaults(run=show)
+    export.register(verbs, shared)
 
 
-def list_sessions(context: Context, _options: argparse.Namespace) -> int:
-    """Print all sessions, oldest first."""
-    from agent.buffer.ledger import sessions, to_json
-    from agent.cli.ledger import read
+def list_sessions(context: Context, options: argparse.Namespace) -> int:
+    """Print the sessions, oldest first."""
+    from agent.buffer.ledger import to_json
 
-    station = context.config().station
-    records = read(station.state_dir, sessions)
+    config = context.config()
+    records = export.picked(config, options)
 
     def text() -> str:
         from agent.cli.render import local_zone
         from agent.cli.render_ledger import sessions_table
 
-        return sessions_table([_for_people(record) for record in records], local_zone(station.timezone))
+        if not records and (options.since is not None or options.until is not None):
+            return "no sessions in this time"
+        return sessions_table([_for_people(record) for record in records], local_zone(config.station.timezone))
 
     return context.emit([to_json(record) for record in records], text)
 

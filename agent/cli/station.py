@@ -1,4 +1,4 @@
-"""``status``, ``link``, ``unlink``, ``start`` and ``stop``: what is asked of the running daemon."""
+"""``status``, ``link``, ``unlink`` and ``stop``: what is asked of the running daemon and answered at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from agent.cli.context import USAGE, CommandFailed
+from agent.cli.context import USAGE, CommandFailed, connector_number
 
 if TYPE_CHECKING:
     from agent.cli.context import Commands, Context
@@ -21,12 +21,10 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     link_parser.set_defaults(run=link)
     unlink_parser = commands.add_parser("unlink", parents=[shared], allow_abbrev=False, help="leave the company")
     unlink_parser.set_defaults(run=unlink)
-    start_parser = commands.add_parser("start", parents=[shared], allow_abbrev=False, help="start a session from here")
-    start_parser.add_argument("--connector", type=_number, metavar="N", help="1 or 2; without it the one that is free")
-    start_parser.add_argument("--card", required=True, metavar="UID", help="the card that it is for")
-    start_parser.set_defaults(run=start)
     stop_parser = commands.add_parser("stop", parents=[shared], allow_abbrev=False, help="stop a session from here")
-    stop_parser.add_argument("--connector", type=_number, metavar="N", help="1 or 2; without it the one that is busy")
+    stop_parser.add_argument(
+        "--connector", type=connector_number, metavar="N", help="1 or 2; without it the one that is busy"
+    )
     stop_parser.set_defaults(run=stop)
 
 
@@ -58,17 +56,6 @@ def unlink(context: Context, _options: argparse.Namespace) -> int:
     return _linked(context, {"command": "unlink"})
 
 
-def start(context: Context, options: argparse.Namespace) -> int:
-    """Ask for a session; it begins when the card is accepted and a car is plugged in."""
-    from agent.cli.cards import token
-
-    card = token(options.card)
-    result = context.ask({"command": "start", "connector": options.connector, "card": card.value})
-    where = f"connector {options.connector}" if options.connector else "the free connector"
-    words = f"asked for a session on {where} with card {card.masked}: plug in the car; `wallbox-agent status` shows it"
-    return context.emit(result, lambda: words)
-
-
 def stop(context: Context, options: argparse.Namespace) -> int:
     """End a session."""
     connector = options.connector or _busy(_status(context))
@@ -89,10 +76,10 @@ def _linked(context: Context, request: Mapping[str, object]) -> int:
 
 
 def _status(context: Context) -> Mapping[str, object]:
-    document = context.ask({"command": "status"})
-    if not isinstance(document, Mapping):
-        raise CommandFailed("the agent sent no status: it is of another release than this command; restart it")
-    return document
+    from agent.cli.client import Connection
+
+    with Connection(context.config().station.state_dir) as daemon:
+        return daemon.status()
 
 
 def _busy(document: Mapping[str, object]) -> int:
@@ -105,13 +92,3 @@ def _busy(document: Mapping[str, object]) -> int:
     if len(busy) > 1:
         raise CommandFailed("sessions run on both connectors: say which one with `--connector N`", status=USAGE)
     return int(busy[0])
-
-
-def _number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-_number.__name__ = "connector number"  # argparse names the type in its error

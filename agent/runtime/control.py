@@ -26,7 +26,10 @@ from agent.core.commands import CallRef, Command, LinkCompany, Outcome, Result, 
 from agent.core.effects import Answer, Effect
 from agent.core.errors import AgentError
 from agent.core.events import CommandReceived, Event
-from agent.runtime.requests import SOCKET, Request, SettingParser, command_of, own_setting
+from agent.ocpp.dialect import StationView
+from agent.ocpp.v16.configuration import changed
+from agent.runtime.keys import change_of, key_named
+from agent.runtime.requests import SOCKET, STATUS, Refused, Request, SettingRequest, command_of
 
 Document: TypeAlias = dict[str, object]
 
@@ -131,6 +134,10 @@ def listen(path: Path) -> socket.socket:
     return endpoint
 
 
+class Unanswered(Exception):
+    """The core did not carry out a command, or not in time; its only argument says so."""
+
+
 class ControlServer:
     """Serves the control socket; a destination of the answers to its own commands."""
 
@@ -140,18 +147,18 @@ class ControlServer:
         post: Callable[[Event], None],
         status: Callable[[], Mapping[str, object]],
         *,
-        setting: SettingParser = own_setting,
+        view: Callable[[], StationView],
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
 
-        post: takes events of the core; status: the ``status --json`` document of this moment;
-        setting: names and checks the settings of ``config set`` and ``config reset``.
+        post: takes events of the core; status: the ``status --json`` document of this moment; view: what decides how
+        configuration keys may be changed.
         """
         self._path = state_dir / SOCKET
         self._post = post
         self._status = status
-        self._setting = setting
+        self._view = view
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -242,15 +249,31 @@ class ControlServer:
     async def _answer(self, line: bytes) -> Document:
         try:
             request = request_of(line)
-            if request.get("command") == "status":
+            if request.get("command") == STATUS:
                 return success(self._status())
-            command = command_of(request, self._setting)
+            command = command_of(request)
+            if isinstance(command, SettingRequest):
+                return await self._change(command)
+            return self._reply(await self._outcome(command))
+        except (Refused, Unanswered) as error:
+            return failure(str(error), REFUSED)
         except ValueError as error:
             return failure(str(error), USAGE)
-        return await self._ask(command)
 
-    async def _ask(self, command: Command) -> Document:
-        """Let the core carry out a command, and wait for what came of it."""
+    async def _change(self, request: SettingRequest) -> Document:
+        """Change a configuration key by the rules of ChangeConfiguration; the result is what holds then.
+
+        Raises: Refused, ValueError, Unanswered.
+        """
+        key = key_named(request.key)
+        command = change_of(request.key, request.value, self._view())
+        outcome = await self._outcome(command)
+        if outcome.result not in DONE:
+            return self._reply(outcome)
+        return success({"key": key.name, "value": key.read(self._view()), **changed(outcome)})
+
+    async def _outcome(self, command: Command) -> Outcome:
+        """Let the core carry out a command, and return what came of it. Raises: Unanswered."""
         call = CallRef(INSTALLER, str(next(self._numbers)))
         waiting: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         self._waiting[call.message_id] = waiting
@@ -258,18 +281,17 @@ class ControlServer:
             self._post(CommandReceived(call, command))
             async with asyncio.timeout(self._answer_within_s):
                 outcome = await waiting
-        except TimeoutError:
+        except TimeoutError as error:
             waited = f"{self._answer_within_s:g} s"
-            return failure(
-                f"not carried out within {waited}: check `wallbox-agent status` and the disk's space", REFUSED
-            )
+            words = f"not carried out within {waited}: check `wallbox-agent status` and the disk's space"
+            raise Unanswered(words) from error
         finally:
             del self._waiting[call.message_id]
-        return self._reply(outcome)
-
-    def _reply(self, outcome: Outcome | None) -> Document:
         if outcome is None:
-            return failure("the agent is stopping: try again once it runs", REFUSED)
+            raise Unanswered("the agent is stopping: try again once it runs")
+        return outcome
+
+    def _reply(self, outcome: Outcome) -> Document:
         if outcome.result not in DONE:
             return failure(outcome.reason or f"the agent answers: {outcome.result.value}", REFUSED)
         if isinstance(outcome.command, LinkCompany | UnlinkCompany):

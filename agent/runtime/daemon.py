@@ -33,7 +33,6 @@ from agent.meter.modbus_meter import MeterSettings, ModbusMeter, open_meter
 from agent.ocpp.dialect import Identity, StationView
 from agent.ocpp.link import Endpoint
 from agent.ocpp.negotiate import offered
-from agent.ocpp.security import Credentials
 from agent.ocpp.service import OcppService, ServiceConfig
 from agent.rfid.reader import ReaderSettings, SerialReader, open_reader
 from agent.runtime.clock import SystemClock, boot_id
@@ -114,7 +113,7 @@ class Daemon:
         self.reader = self._reader()
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
-        self.control = ControlServer(config.station.state_dir, self.loop.post, self.status)
+        self.control = ControlServer(config.station.state_dir, self.loop.post, self.status, view=self._view)
         self.performer.destinations.update({CLOUD: self.service, "control": self.control})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
 
@@ -250,8 +249,13 @@ class Daemon:
         meter_poll = self._poll(ask_meter(number, meter), connector.meter.poll_interval)
         if connector.evse.controller == "none":
             return Hall(meter, meter_poll, None, None, None)
+        chosen = connector.evse
         options = EvseOptions(
-            precise=bool(connector.evse.precise), failsafe=MilliAmp(int(connector.evse.failsafe_current * 1000))
+            precise=bool(chosen.precise),
+            variant=chosen.variant,
+            connector=chosen.connector or 1,
+            failsafe=MilliAmp(int(chosen.failsafe_current * 1000)),
+            watchdog_s=chosen.watchdog if "watchdog" in chosen.model_fields_set else None,
         )
         settings = EvseSettings(connector.evse.controller, connector.evse.line, connector.evse.address, options)
         evse = open_evse(settings, self.wires, self.clock)
@@ -278,15 +282,11 @@ class Daemon:
 
     def _service(self) -> OcppService:
         cloud = self.config.cloud
-        password = self.config.password
-        credentials = Credentials(
-            password=None if password is None else password.get_secret_value().encode(), ca_file=cloud.ca_file
-        )
         endpoint = Endpoint(
             url=cloud.url,
             station_id=self.config.station.id,
             protocols=offered(cloud.protocols),
-            credentials=credentials,
+            credentials=self.config.credentials(),
             user_agent=f"wallbox-agent/{self.version}",
         )
         return OcppService(
@@ -319,7 +319,8 @@ class Daemon:
 
     def _view(self) -> StationView:
         state = self.loop.state
-        return StationView(len(self.config.connectors), self.settings(), state.company)
+        has_lock = any(policy.has_lock for policy in self.config.policy().evses)
+        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock)
 
 
 def installed(hall: Hall) -> Installed:

@@ -23,6 +23,7 @@ from agent.core.events import (
     Ticked,
     TokenTold,
 )
+from agent.core.facts import MeterSampled
 from agent.core.policy import Policy
 from agent.core.state import StationState, durable, same_slices
 from agent.core.station import step
@@ -141,14 +142,15 @@ class Loop:
         """
         for cut in result.safety:
             self._safety(cut)
-        if not await self._committed(result) and not self._may_wait(result):
+        durably = await self._committed(result)
+        if not durably and not self._may_wait(result):
             self._refuse(result)
             return False
         self._state = result.state
         for effect in result.effects:
             if not isinstance(effect, Energise) or self.journal_error is None:  # no power that might go unrecorded
                 self._perform(effect)
-        if result.facts:
+        if result.facts and durably:
             self._heard()
         self.steps += 1
         return True
@@ -175,8 +177,11 @@ class Loop:
         return True
 
     def _may_wait(self, result: Step) -> bool:
-        """Tell whether a step may happen before it is durable: a kill would only undo that power was cut."""
-        if result.facts:
+        """Tell whether a step may happen before it is durable: a kill would only undo that power was cut.
+
+        A reading between sessions is not worth that nobody knows how the meter is.
+        """
+        if any(not isinstance(fact, MeterSampled) for fact in result.facts):
             return False
         ends = any(isinstance(effect, Stop) for effect in result.effects)
         return ends or bool(result.safety) or same_slices(durable(result.state), durable(self._state))
@@ -184,5 +189,5 @@ class Loop:
     def _refuse(self, result: Step) -> None:
         for effect in result.effects:
             if isinstance(effect, Answer):
-                reason = f"the ledger cannot be written: {self.journal_error}"
+                reason = self.journal_error or "the ledger cannot be written: check the disk's space"
                 self._perform(Answer(effect.call, Outcome(effect.outcome.command, Result.REJECTED, reason)))

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass
 from typing import Final, NoReturn, TypeAlias
 
 from agent.core.commands import (
     BlockCard,
-    ChangeSetting,
     Command,
     LinkCompany,
     PutCard,
     RemoteStart,
     RemoveCard,
-    ResetSetting,
     StopSession,
     UnblockCard,
     UnlinkCompany,
 )
 from agent.core.model import EvseId, IdToken, Profile
-from agent.core.settings import Settings, SettingValue
 
 Request: TypeAlias = Mapping[str, object]
-SettingParser: TypeAlias = Callable[[str, str | None], ChangeSetting | ResetSetting]
-"""Turns a key and a new value in text (None: back to the file's) into a command. Raises: ValueError."""
 
 SOCKET: Final = "control.sock"
 """Name of the control socket in the state directory."""
@@ -39,9 +34,21 @@ TEXT_LENGTH: Final = 100
 """Names, numbers and reasons; enough for a line on a screen."""
 VALUE_LENGTH: Final = 500
 """OCPP 1.6 ed. 2, section 7.29 (KeyValue)."""
-SETTING_MOST: Final = 2**31 - 1
+STATUS: Final = "status"
 HEX_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[:\-. ]?[0-9A-Fa-f]{2})*")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
+
+
+class Refused(ValueError):
+    """A request is well formed and is not granted; the command line ends with status 1, not 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRequest:
+    """A configuration key is to be changed; value None: back to what it was before it was ever changed."""
+
+    key: str
+    value: str | None
 
 
 def id_token(text: str) -> IdToken:
@@ -67,26 +74,13 @@ def company_code(text: str) -> str:
     return code
 
 
-def own_setting(key: str, text: str | None) -> ChangeSetting | ResetSetting:
-    """Return the change of a setting under its name here (``Settings``), the value written as in TOML without quotes.
-
-    Lists are comma-separated. Raises: ValueError.
-    """
-    known: dict[str, SettingValue] = {field.name: getattr(Settings(), field.name) for field in fields(Settings)}
-    if key not in known:
-        _refuse(f"there is no setting {key!r}: known are {', '.join(sorted(known))}")
-    if text is None:
-        return ResetSetting(key)
-    return ChangeSetting(key, _setting_value(key, known[key], text.strip()))
-
-
-def command_of(request: Request, setting: SettingParser = own_setting) -> Command:
-    """Return the command that a request asks for. Raises: ValueError."""
+def command_of(request: Request) -> Command | SettingRequest:
+    """Return the command that a request asks for, or the key that it changes. Raises: ValueError."""
     name = request.get("command")
     if not isinstance(name, str) or (name not in BUILDERS and name not in SETTINGS):
-        _refuse(f"unknown command {name!r}: known are status, {', '.join((*BUILDERS, *SETTINGS))}")
+        _refuse(f"unknown command {name!r}: known are {STATUS}, {', '.join((*BUILDERS, *SETTINGS))}")
     if name in SETTINGS:
-        return setting(_text(request, "key"), _value(request) if name == "config set" else None)
+        return SettingRequest(_text(request, "key"), _value(request) if name == CONFIG_SET else None)
     return BUILDERS[name](request)
 
 
@@ -143,21 +137,9 @@ BUILDERS: Final[Mapping[str, Callable[[Request], Command]]] = {
     "cards unblock": _unblock_card,
     "cards remove": _remove_card,
 }
-SETTINGS: Final = ("config set", "config reset")
-
-
-def _setting_value(key: str, default: SettingValue, text: str) -> SettingValue:
-    if isinstance(default, bool):
-        if text.lower() not in {"true", "false"}:
-            _refuse(f"{key} is {text!r}, allowed are true and false")
-        return text.lower() == "true"
-    if isinstance(default, int):
-        if not (text.isascii() and text.isdigit()) or int(text) > SETTING_MOST:
-            _refuse(f"{key} is {text!r}, allowed are whole numbers from 0 to {SETTING_MOST}")
-        return int(text)
-    if isinstance(default, tuple):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return text
+CONFIG_SET: Final = "config set"
+CONFIG_RESET: Final = "config reset"
+SETTINGS: Final = (CONFIG_SET, CONFIG_RESET)
 
 
 def _connector(request: Request) -> EvseId:
@@ -185,6 +167,8 @@ def _value(request: Request) -> str:
     value = request.get("value")
     if not isinstance(value, str):
         _refuse("value is missing")
+    if not value.isprintable():
+        _refuse("value must be one line without control characters")
     if len(value) > VALUE_LENGTH:
         _refuse(f"value has {len(value)} characters, at most {VALUE_LENGTH} are allowed")
     return value

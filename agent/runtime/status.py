@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from agent.core.company import Company
-from agent.core.model import EvseId, MilliAmp, Reading, Registration
+from agent.core.model import EvseId, IdToken, MilliAmp, Reading, Registration
 from agent.core.ocpi import tariff_to_json
 from agent.core.state import EvseState, EvseView, MeterView, Session, StationState
 
@@ -26,6 +26,14 @@ class CloudState(StrEnum):
     CONNECTED = "connected"
     CONNECTING = "connecting"
     OFFLINE = "offline"
+
+
+class WaitsFor(StrEnum):
+    """What a token still needs to begin its session; CHARGER: meter or controller are not ready, or are at fault."""
+
+    CAR = "car"
+    CHARGER = "charger"
+    CENTRAL_SYSTEM = "central-system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,8 @@ def status_document(state: StationState, services: ServiceViews) -> Document:
         "clock": {"synchronised": services.clock.synchronised, "source": services.clock.source},
         "rfid": {"ok": services.rfid.ok, "last_error": services.rfid.last_error},
         "ledger": {"ok": services.ledger_error is None, "last_error": services.ledger_error},
-        "connectors": [_connector(evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
+        "connectors": [_connector(state, evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
+        "waiting": _waiting_anywhere(state),
         "deliveries": [],
     }
 
@@ -140,7 +149,7 @@ def _cloud(view: CloudView) -> Document:
     }
 
 
-def _connector(evse: EvseState, installed: Installed) -> Document:
+def _connector(state: StationState, evse: EvseState, installed: Installed) -> Document:
     """Describe one EVSE; status and error code are null until it has shown something."""
     status, error_code = (None, None) if evse.shown is None else (evse.shown[0].value, evse.shown[1].value)
     return {
@@ -150,7 +159,29 @@ def _connector(evse: EvseState, installed: Installed) -> Document:
         "meter": _meter(evse.meter, installed),
         "evse": _evse(evse.evse, installed),
         "session": None if evse.session is None else _session(evse.session, evse.meter),
+        "waiting": _waiting(state, evse),
     }
+
+
+def _waiting(state: StationState, evse: EvseState) -> Document | None:
+    """Describe a token that has no session yet on this EVSE, and what it waits for; None where none does."""
+    if evse.grant is not None:
+        return _waits(evse.grant.id_token, WaitsFor.CAR if evse.plugged_since is None else WaitsFor.CHARGER)
+    asked = next((a for a in state.asking if a.evse == evse.id and a.pending and not a.stops), None)
+    return None if asked is None else _waits(asked.id_token, WaitsFor.CENTRAL_SYSTEM)
+
+
+def _waiting_anywhere(state: StationState) -> list[Document]:
+    """Describe tokens that came before any car, in their order: each is for the next plug, wherever it is."""
+    asked = (a for a in state.asking if a.anywhere and a.pending)
+    return [
+        *(_waits(given.id_token, WaitsFor.CAR) for given in state.waiting),
+        *(_waits(a.id_token, WaitsFor.CENTRAL_SYSTEM) for a in asked),
+    ]
+
+
+def _waits(id_token: IdToken, reason: WaitsFor) -> Document:
+    return {"id_tag": id_token.masked, "for": reason.value}
 
 
 def _meter(view: MeterView, installed: Installed) -> Document:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
 from simulators.csms.company import terms_at
 from simulators.csms.log import MessageLog
+from simulators.csms.readings import moment, registers
+from simulators.csms.samples import wrong_with_idle, wrong_with_stop, wrong_with_values
 from simulators.csms.state import JsonObject, Reading, Session, State
 
-REGISTER: Final = "Energy.Active.Import.Register"
-FACTORS: Final = {"Wh": Decimal(1), "kWh": Decimal(1000)}
-#: What a meter can show; no NaN, no powers of ten.
-PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
-#: Years that a clock may show before it is set, and after.
-YEARS: Final = range(1970, 2200)
 #: What a station reports about a transaction whose start was never accepted (OCPP 1.6 errata 3.18).
 LOST: Final = -1
 
@@ -43,7 +37,7 @@ class Book:
     def _opened(self, station: str, message: str, payload: JsonObject) -> Session:
         started_at = moment(payload["timestamp"])
         terms = terms_at(self.state.devices.get(station), started_at)
-        number, self.state.next_transaction = self.state.next_transaction, self.state.next_transaction + 1
+        number = self._next_number()
         return Session(
             station=station,
             connector=payload["connectorId"],
@@ -56,6 +50,14 @@ class Book:
             refund_percentage=str(terms.get("refundPercentage", "100")),
             automatic_payment=bool(terms.get("automaticPayment", False)),
         )
+
+    def _next_number(self) -> int:
+        """Return the number of the next transaction; one that was given already is left out."""
+        taken = {session.transaction_id for session in self.state.sessions}
+        while self.state.next_transaction in taken:
+            self.state.next_transaction += 1
+        number, self.state.next_transaction = self.state.next_transaction, self.state.next_transaction + 1
+        return number
 
     def _check_start(self, new: Session) -> None:
         where = f"connector {new.connector}"
@@ -91,6 +93,7 @@ class Book:
             what = "the same" if same else "another"
             self._log.accuse(station, f"transaction {session.transaction_id} stopped twice, with {what} content")
             return session
+        self._accuse(station, wrong_with_stop(session, payload, self.state.station(station)))
         for value in payload.get("transactionData", []):
             self._read(session, value)
         if stop < session.meter_start_wh:
@@ -103,17 +106,33 @@ class Book:
         session.stop_reason, session.stop_id_tag = payload.get("reason", "Local"), payload.get("idTag")
         return session
 
+    def unlocked(self, station: str, connector: int, answer: str) -> None:
+        """Take the answer to an UnlockConnector: it binds the reason by which a running transaction ends."""
+        for session in self._of(station):
+            if session.connector == connector and session.stop_message is None:
+                session.unlock = answer
+
     def meter_values(self, station: str, payload: JsonObject) -> None:
         """Take the readings of a session; values without a transaction are not kept."""
+        self._accuse(station, wrong_with_values(payload, self.state.station(station)))
         if "transactionId" not in payload:
+            same = [session for session in self._of(station) if session.connector == payload["connectorId"]]
+            self._accuse(station, wrong_with_idle(payload, same))
             return
         session = self._find(station, payload, "MeterValues")
         if session is None:
             return
         if session.stop_message is not None:
             self._log.accuse(station, f"MeterValues of transaction {session.transaction_id} after its StopTransaction")
+        if session.connector != payload["connectorId"]:
+            what = f"MeterValues of transaction {session.transaction_id}"
+            self._log.accuse(station, f"{what} name connector {payload['connectorId']}, it is {session.connector}")
         for value in payload["meterValue"]:
             self._read(session, value)
+
+    def _accuse(self, station: str, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._log.accuse(station, text)
 
     def _read(self, session: Session, value: JsonObject) -> None:
         """Add the register of one meterValue; one that was there already changes nothing."""
@@ -152,28 +171,3 @@ def readings_of(session: Session) -> list[Reading]:
     inside = [each for each in session.readings if session.started_at < each.at < session.stopped_at]
     start = Reading(session.started_at, session.meter_start_wh, "Transaction.Begin")
     return [start, *inside, Reading(session.stopped_at, session.meter_stop_wh, "Transaction.End")]
-
-
-def registers(value: JsonObject) -> Iterator[Reading]:
-    """Yield the import register in one meterValue, in Wh; that of single phases and of other locations is left out."""
-    for sampled in value["sampledValue"]:
-        if sampled.get("measurand", REGISTER) != REGISTER or "phase" in sampled or sampled.get("location") == "Inlet":
-            continue
-        wh = _decimal(sampled["value"])
-        if wh is not None and sampled.get("unit", "Wh") in FACTORS:
-            context = sampled.get("context", "Sample.Periodic")
-            yield Reading(moment(value["timestamp"]), wh * FACTORS[sampled.get("unit", "Wh")], context)
-
-
-def _decimal(text: str) -> Decimal | None:
-    return Decimal(text) if PLAIN_NUMBER.fullmatch(text) else None
-
-
-def moment(text: str) -> datetime:
-    """Return a timestamp of RFC 3339. Raises ValueError where it is none, has no time zone, or no sensible year."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"timestamp without time zone: {text}")
-    if at.year not in YEARS:
-        raise ValueError(f"timestamp out of range: {text}")
-    return at

@@ -9,15 +9,15 @@ from typing import Any, Final
 from simulators.console import Commands
 from simulators.csms import notation, show
 from simulators.csms.billing import summary
-from simulators.csms.company import local_list, settings_of
-from simulators.csms.faults import Deed
+from simulators.csms.breaking import Breaker
+from simulators.csms.company import local_list, settings_of, verdict
 from simulators.csms.server import Csms
-from simulators.csms.state import JsonObject, Session, TokenStatus
+from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.errors import Misuse
 
-CUTS: Final = ("close", "abort", "half-open", "down", "hang", "mute", "no-subprotocol")
+LIST_VERSION: Final = "GetLocalListVersion"
+SHORTEST_UID: Final = 8
 STATUSES: Final = {"block": TokenStatus.BLOCKED, "unblock": TokenStatus.ACTIVE, "deactivate": TokenStatus.DEACTIVATED}
-CODES: Final = ("InternalError", "NotSupported", "SecurityError", "ProtocolError", "GenericError")
 
 
 class Commander:
@@ -30,7 +30,7 @@ class Commander:
         """Add all commands."""
         self._add_stations(commands)
         self._add_employer(commands)
-        self._add_faults(commands)
+        Breaker(self._csms, self._station).add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:
         add = commands.add
@@ -48,7 +48,13 @@ class Commander:
             "forget the cards it remembers",
             lambda words: self._call(words, "ClearCache", {}),
         )
-        add("send-list", "[STATION] [VERSION]", "all cards as its local list", self._send_list)
+        add(
+            "send-list",
+            "[STATION] [full|differential] [VERSION] [UID|-UID...]",
+            "its local list: all cards, or those named; -UID takes one away",
+            self._send_list,
+        )
+        add("list-version", "[STATION]", "the version of its local list", lambda w: self._call(w, LIST_VERSION, {}))
         add("call", "[STATION] ACTION [JSON]", "any call", self._any_call)
         add("stations", "", "who is there", lambda _: self._stations())
         add("sessions", "[STATION]", "sessions with their cost", self._sessions)
@@ -68,14 +74,6 @@ class Commander:
         add("company", notation.COMPANY, "a new company", self._company)
         for name, status in STATUSES.items():
             add(name, "UID", f"the card is {status} from now on", self._card_status(status))
-
-    def _add_faults(self, commands: Commands) -> None:
-        add = commands.add
-        add("cut", f"[HTTP-STATUS|{'|'.join(CUTS)}]", "break the connections, or refuse new ones", self._cut)
-        add("restore", "", "end all faults", lambda _: self._csms.restore())
-        add("delay", "SECONDS", "before each answer", self._delay)
-        add("fault", "ACTION DEED [NTH [TIMES [CODE]]]", f"what to do to messages: {', '.join(Deed)}", self._fault)
-        add("boot", "Accepted|Pending|Rejected [INTERVAL]", "how boots are answered", self._boot)
 
     # -- stations
 
@@ -138,9 +136,16 @@ class Commander:
 
     async def _send_list(self, words: list[str]) -> str:
         station = self._station(words)
-        version = int(words[0]) if words else int(datetime.now(UTC).timestamp()) % 10**9
-        payload = {"listVersion": version, "updateType": "Full", "localAuthorizationList": local_list(self._csms.state)}
+        kind = words.pop(0).capitalize() if words and words[0].lower() in {"full", "differential"} else "Full"
+        named = bool(words) and _is_number(words[0])
+        version = int(words.pop(0)) if named else self._next_version(station)
+        entries = [_entry(self._csms.state, word) for word in words] if words else local_list(self._csms.state)
+        payload = {"listVersion": version, "updateType": kind, "localAuthorizationList": entries}
         return await self._call([station], "SendLocalList", payload)
+
+    def _next_version(self, station: str) -> int:
+        known = self._csms.state.station(station).list_version
+        return int(datetime.now(UTC).timestamp()) % 10**9 if known is None else known + 1
 
     async def _any_call(self, words: list[str]) -> str:
         station = self._station(words)
@@ -212,34 +217,17 @@ class Commander:
     def _card_status(self, status: TokenStatus) -> Any:  # noqa: ANN401 - a command's action
         return lambda words: self._csms.desk.set_status(words[0], status)
 
-    # -- faults
 
-    async def _cut(self, words: list[str]) -> None:
-        how = words[0] if words else "close"
-        if how.isdecimal():
-            self._csms.faults.refuse_http = int(how)
-        elif how not in CUTS:
-            raise Misuse(f"cannot cut by {how!r}, try an HTTP status or {', '.join(CUTS)}")
-        self._csms.faults.hang = self._csms.faults.hang or how == "hang"
-        self._csms.faults.mute = self._csms.faults.mute or how == "mute"
-        if how == "no-subprotocol":
-            self._csms.faults.subprotocol = ""
-        if how != "mute":
-            await self._csms.cut("close" if how.isdecimal() or how in {"hang", "no-subprotocol"} else how)
+def _is_number(word: str) -> bool:
+    """Tell a version from a card: a card has at least eight characters, with a minus before it one that goes."""
+    return word.removeprefix("-").isdecimal() and len(word) < SHORTEST_UID
 
-    def _delay(self, words: list[str]) -> None:
-        self._csms.faults.answer_delay_s = float(words[0])
 
-    def _fault(self, words: list[str]) -> None:
-        action, deed, nth, times, code = (*words, *("1", "1", "InternalError")[len(words) - 2 :])
-        self._csms.faults.on(action, deed, nth=int(nth), times=int(times), code=code)
-
-    def _boot(self, words: list[str]) -> None:
-        if words[0] not in {"Accepted", "Pending", "Rejected"}:
-            raise Misuse(f"{words[0]!r} is no registration status")
-        self._csms.policy.registration = words[0]
-        if words[1:]:
-            self._csms.policy.interval_s = int(words[1])
+def _entry(state: State, word: str) -> JsonObject:
+    """Return an entry of a local list: ``UID`` with what is known of it, ``-UID`` without, so that it goes."""
+    if word.startswith("-"):
+        return {"idTag": word[1:]}
+    return {"idTag": word, "idTagInfo": verdict(state, word, datetime.now(UTC))}
 
 
 def _setting(word: str) -> tuple[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from simulators.csms.book import moment
 from simulators.csms.log import MessageLog
+from simulators.csms.readings import moment
 from simulators.csms.state import JsonObject
+from simulators.csms.statuses import Statuses
 
 BOOT: Final = "BootNotification"
 OLDEST_YEAR: Final = 2024
@@ -31,11 +32,12 @@ class Conduct:
     """Watches stations and puts what is wrong into the log.
 
     message_timeout_s: after so long a station may give up waiting for an answer; learned from the key MessageTimeout
-    when it is set from here, to be set by tests that set it in the station.
+    when it is set from here, to be set by tests that set it in the station. statuses: how they may follow each other.
     """
 
     def __init__(self, log: MessageLog) -> None:
         self.message_timeout_s = 30.0
+        self.statuses = Statuses()
         self._log = log
         self._stations: dict[str, _Seen] = {}
 
@@ -45,6 +47,7 @@ class Conduct:
     def connected(self, station: str) -> None:
         """A new connection: nothing is open on it."""
         self._of(station).open.clear()
+        self.statuses.forget(station)
 
     def asked_for(self, station: str, action: str) -> None:
         """The station agreed to send an action: it may until its next boot, whatever its registration."""
@@ -83,6 +86,7 @@ class Conduct:
         """A boot was answered: the next one is due after the interval unless this one was accepted."""
         seen = self._of(station)
         seen.allowed.clear()
+        self.statuses.forget(station)
         seen.next_boot = 0.0 if status == "Accepted" else time.monotonic() + SLACK * interval_s
 
     def _check_time(self, station: str, action: str, text: str) -> None:

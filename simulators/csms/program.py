@@ -5,18 +5,28 @@ from __future__ import annotations
 import argparse
 import ssl
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from simulators.console import Commands, converse, run, say
 from simulators.csms import notation, show
+from simulators.csms.breaking import described
+from simulators.csms.certificates import in_folder
 from simulators.csms.commands import Commander
 from simulators.csms.server import Csms, Setup
 from simulators.csms.v16 import Policy
 from simulators.errors import Misuse
 
+THROW_AWAY: Final = (
+    "wss with a certificate of a throw-away authority, both kept there; give stations FOLDER/ca.pem as ca_file"
+)
+ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared with
+
 
 def add_csms(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``wallbox-sim csms``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{parser.epilog or ''}\n\nWhat it can be told to do wrong:\n{described()}"
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for chargers in the network (%(default)s)")
     add("--port", type=int, default=8180, help="0: any free port (default: %(default)s)")
@@ -34,8 +44,10 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--boot", choices=("Accepted", "Pending", "Rejected"), default="Accepted", help="answer to boots (Accepted)")
     add("--state", type=Path, metavar="FILE", help="keep companies, cards, chargers and sessions in a file")
     add("--password", action="append", default=[], metavar="STATION:PASSWORD", help="ask for HTTP basic authentication")
-    add("--tls-cert", type=Path, metavar="FILE", help="PEM; wss instead of ws")
-    add("--tls-key", type=Path, metavar="FILE", help="PEM")
+    add("--tls", type=Path, metavar="FOLDER", help=THROW_AWAY)
+    add("--tls-cert", type=Path, metavar="FILE", help="PEM, with the chain; wss instead of ws")
+    add("--tls-key", type=Path, metavar="FILE", help="PEM; not needed where the key is in the other file")
+    add("--tls-name", action="append", default=[], metavar="HOST", help="more host names and addresses for --tls")
     add("--plain", action="store_true", help="know nothing of company codes, as other central systems")
     add("--quiet", action="store_true", help="print no messages")
     add("--control", type=Path, metavar="SOCKET", help="Unix socket for `wallbox-sim tell SOCKET ...`")
@@ -62,7 +74,7 @@ def _setup(options: argparse.Namespace) -> Setup:
         policy=Policy(options.boot, options.interval, options.accept_unknown, zone=_zone(options.timezone)),
         state_file=options.state,
         passwords=dict(_pair(text) for text in options.password),
-        ssl=_tls(options.tls_cert, options.tls_key),
+        ssl=_tls(options),
     )
 
 
@@ -80,9 +92,21 @@ def _pair(text: str) -> tuple[str, str]:
     return first, second
 
 
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
+    certificate, key = options.tls_cert, options.tls_key
+    if options.tls is not None:
+        if certificate is not None:
+            raise Misuse("--tls makes a certificate, --tls-cert gives one: only one of them")
+        names = ("localhost", "127.0.0.1", "::1", *([options.host] if options.host != ANY_ADDRESS else []))
+        files = in_folder(options.tls, tuple(dict.fromkeys((*names, *options.tls_name))))
+        certificate, key = files.certificate, files.key
     if certificate is None:
+        if key is not None:
+            raise Misuse("--tls-key needs --tls-cert")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise Misuse(f"{certificate} with {key or certificate} is no certificate with its key: {error}") from None
     return context

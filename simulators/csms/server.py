@@ -102,7 +102,7 @@ class Csms:
         self.desk = CompanyDesk(self.state, self.call)
         dialect = V16(self.state, self.log, book=self.book, link=self.company_link, conduct=self.conduct)
         self.policy = dialect.policy = setup.policy
-        self._central = Reception(dialect, self.state, self.conduct, self.faults, save=self.save)
+        self._central = Reception(dialect, self.state, self.conduct, self.faults, book=self.book, save=self.save)
         self._links: dict[str, Link] = {}
         self._server: Server | None = None
         self._released = asyncio.Event()
@@ -203,6 +203,10 @@ class Csms:
         """Send any text to a station, however wrong. Raises NotConnected."""
         await self._link(station).send_text(text)
 
+    async def resend(self, station: str) -> None:
+        """Send the last CALL to a station again, byte for byte. Raises NotConnected."""
+        await self._link(station).repeat()
+
     async def cut(self, how: str = "close", station: str | None = None) -> None:
         """Break the connections, all or that of one station.
 
@@ -215,6 +219,7 @@ class Csms:
             for link in links:
                 link.socket.transport.pause_reading()
         elif how == "down":
+            self.faults.down = True
             await self._close(abort=True)
         elif how == "abort":
             for link in links:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from simulators.csms.billing import Bill, Row, Summary
-from simulators.csms.book import registers
 from simulators.csms.log import Message, Violation
+from simulators.csms.readings import registers
 from simulators.csms.state import JsonObject
 
 COLOURS: Final = {"call": "36", "result": "32", "error": "31", "garbage": "31", "event": "33", "violation": "1;31"}
@@ -18,16 +18,33 @@ VISIBLE: Final = 4
 
 
 def line(entry: Message | Violation) -> str:
-    """Return the line of a message or violation; empty for a ping."""
+    """Return the line of a message or violation, with its time and in colour; empty for a ping."""
     clock = f"{entry.time.astimezone():%H:%M:%S.%f}"[:-3]
     if isinstance(entry, Violation):
         return f"{clock} {coloured('violation', f'!! {printable(str(entry))}')}"
     if entry.kind == "ping":
         return ""
-    arrow = "->" if entry.inbound else "<-"
-    what = entry.action if entry.kind in {"call", "event"} else f"{entry.action} {entry.kind}".strip()
-    station, what, words = printable(entry.station), printable(what), printable(gist(entry))
-    return f"{clock} {station} {arrow} {coloured(entry.kind, what)}  {words}".rstrip()
+    station, what, words = printable(entry.station), title(entry), printable(gist(entry))
+    return f"{clock} {station} {arrow(entry)} {coloured(entry.kind, what)}  {words}".rstrip()
+
+
+def plain_line(entry: Message | Violation) -> str:
+    """Return the line of a message or violation without time, station and colour; empty for a ping."""
+    if isinstance(entry, Violation):
+        return f"!! {printable(entry.text)}"
+    return "" if entry.kind == "ping" else f"{arrow(entry)} {title(entry)}  {printable(gist(entry))}".rstrip()
+
+
+def arrow(message: Message) -> str:
+    """Return where a message goes: from the station, or to it."""
+    return "->" if message.inbound else "<-"
+
+
+def title(message: Message) -> str:
+    """Return the action of a message, and that it is an answer where it is one."""
+    return printable(
+        message.action if message.kind in {"call", "event"} else f"{message.action} {message.kind}".strip()
+    )
 
 
 def printable(text: str) -> str:
@@ -88,6 +105,12 @@ def _status(payload: JsonObject) -> str:
     return f"connector {payload['connectorId']} {payload['status']}{error} {payload.get('info', '')}".rstrip()
 
 
+def _stop(payload: JsonObject) -> str:
+    data = f", {len(payload['transactionData'])} values" if payload.get("transactionData") else ""
+    what = f"transaction {payload['transactionId']}, {payload['meterStop']} Wh, {payload.get('reason', 'Local')}"
+    return f"{what}, {payload['timestamp']}{data}"
+
+
 def _transfer(payload: JsonObject) -> str:
     return f"{payload.get('messageId', '')} {payload.get('data', '')}"
 
@@ -99,9 +122,7 @@ GISTS: Final[Mapping[str, Callable[[JsonObject], str]]] = {
     "StartTransaction": lambda p: (
         f"card {masked(p['idTag'])} at connector {p['connectorId']}, {p['meterStart']} Wh, {p['timestamp']}"
     ),
-    "StopTransaction": lambda p: (
-        f"transaction {p['transactionId']}, {p['meterStop']} Wh, {p.get('reason', 'Local')}, {p['timestamp']}"
-    ),
+    "StopTransaction": _stop,
     "MeterValues": _values,
     "DataTransfer": _transfer,
 }

@@ -6,7 +6,7 @@ import json
 import types
 import typing
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -83,13 +83,35 @@ class Device:
 
 @dataclass(slots=True)
 class Station:
-    """A charge point. registration: the last answer to a boot, None before one. statuses: connector -> status."""
+    """A charge point.
+
+    registration: the last answer to a boot, None before one. statuses: connector -> status. keys: what is known of its
+    configuration, as it spells them, and since when. aligned_s: each ClockAlignedDataInterval that it was seen with.
+    list_version, local_list: what its local list must be, the version is None where nothing was sent; idTag in upper
+    case -> idTagInfo.
+    """
 
     id: str
     registration: str | None = None
     boot: JsonObject = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     failed_starts: int = 0
+    keys: dict[str, str] = field(default_factory=dict)
+    keys_since: dict[str, datetime] = field(default_factory=dict)
+    aligned_s: list[int] = field(default_factory=list)
+    list_version: int | None = None
+    local_list: dict[str, JsonObject] = field(default_factory=dict)
+
+    def learn(self, key: str, value: str) -> None:
+        """Take note of a configuration key."""
+        if self.keys.get(key) != value:
+            self.keys[key], self.keys_since[key] = value, datetime.now(UTC)
+        if key == "ClockAlignedDataInterval" and value.isdecimal() and int(value) not in self.aligned_s:
+            self.aligned_s.append(int(value))
+
+    def known_since(self, key: str, at: datetime) -> str | None:
+        """Return a key whose value was known at a moment already and has not changed since; None otherwise."""
+        return self.keys[key] if key in self.keys and self.keys_since[key] <= at else None
 
 
 @dataclass(slots=True)
@@ -103,7 +125,10 @@ class Reading:
 
 @dataclass(slots=True)
 class Session:
-    """A transaction as it was reported. start_message, stop_message: ids. readings: in order of time."""
+    """A transaction as it was reported. start_message, stop_message: ids. readings: in order of time.
+
+    unlock: the answer to an UnlockConnector that came while it ran.
+    """
 
     station: str
     connector: int
@@ -121,6 +146,7 @@ class Session:
     stop_id_tag: str | None = None
     stop_message: str | None = None
     readings: list[Reading] = field(default_factory=list)
+    unlock: str | None = None
 
     @property
     def energy_wh(self) -> Decimal | None:

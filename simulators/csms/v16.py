@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 from ocpp.messages import MessageType, get_validator
 from ocpp.v16.enums import Action
 
-from simulators.csms.book import Book, moment
+from simulators.csms.book import Book
 from simulators.csms.company import CompanyLink, verdict
 from simulators.csms.conduct import BOOT, Conduct
 from simulators.csms.log import MessageLog
+from simulators.csms.readings import moment
 from simulators.csms.state import JsonObject, State
 from simulators.errors import SimulatorError
 
@@ -159,7 +160,10 @@ class V16:
         }
 
     def _status(self, station: str, _id: str, payload: JsonObject) -> JsonObject:
-        self._state.station(station).statuses[str(payload["connectorId"])] = payload["status"]
+        known = self._state.station(station)
+        for text in self._conduct.statuses.reported(known, payload):
+            self.log.accuse(station, text)
+        known.statuses[str(payload["connectorId"])] = payload["status"]
         return {}
 
     def _start(self, station: str, id_: str, payload: JsonObject) -> JsonObject:

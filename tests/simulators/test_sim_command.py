@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from simulators.__main__ import main
-from simulators.devices import FAULTS
-from simulators.modbus import rtu_frame
+from simulators.devices import CONTROLLERS, READERS
+from simulators.framing import rtu_frame
+from simulators.orders.line import FAULTS
+from simulators.registers import models
 from tests.simulators.wires import SerialLine
 
 IMPORT = rtu_frame(1, bytes.fromhex("0400480002")).hex()
@@ -175,10 +177,24 @@ async def test_tell_speaks_to_a_running_simulator(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND; see wallbox-sim --help"),
-        (["meter", "--model", "x"], "unknown meter model 'x', known are: "),
-        (["meter", "--tcp", "x"], "argument --tcp: invalid int value: 'x'; see wallbox-sim meter --help"),
+        (["meter", "--model", "x"], "argument --model: invalid choice: 'x'"),
+        (["meter", "x"], "argument MODEL: invalid choice: 'x'"),
+        (["evse", "--with-meter", "x"], "unknown meter model 'x', known are: "),
+        (["meter", "--tcp", "x"], "argument --tcp: 'x' is no port: 1 to 65535, or 0 for any free one; see"),
         (["meter", "--unit", "300"], "the units need different Modbus addresses from 1 to 247"),
         (["evse", "--with-meter", "eastron_sdm120", "--meter-unit", "2"], "the units need different Modbus addresses"),
+        (["meter", "--speed", "0"], "argument --speed: 0 is not above 0; see"),
+        (["meter", "abb_b23", "--model", "eastron_sdm120"], "abb_b23 and --model eastron_sdm120: which of them?"),
+        (["evse", "heidelberg", "--precise"], "--precise is for evse_din alone"),
+        (["evse", "--standby-after", "5"], "--standby-after is for heidelberg alone"),
+        (["evse", "heidelberg", "--unit", "16"], "--unit 16: this controller has an address from 1 to 15"),
+        (["evse", "heidelberg", "--power-up", "5"], "a heidelberg has 6 to 16 A; --power-up may be 0, too"),
+        (["meter", "--rtu-over-tcp", "70000"], "argument --rtu-over-tcp: '70000' is no port"),
+        (["meter", "--register", "nan"], "argument --register: value: 'nan' is out of range"),
+        (["evse", "--battery", "0"], "argument --battery: 0 is not above 0"),
+        (["meter", "--baudrate", "-1"], "argument --baudrate: '-1' is no whole number from 0 on"),
+        (["evse", "--power-up", "81"], "--power-up 81: an evse_din has 0 to 80 A"),
+        (["rfid", "x"], "argument READER: invalid choice: 'x'"),
         (["evse", "--controller", "x"], "argument --controller: invalid choice: 'x'"),
         (["rfid", "--link", "/nowhere/at/all"], "[Errno 2] No such file or directory"),
         (["csms", "--tariff", "flat:0.29"], "'flat:0.29' is no tariff: "),
@@ -207,6 +223,49 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         main([command, "--help"])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: wallbox-sim {command}")
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("meter", [f"{model} " for model in models()]),
+        ("evse", [f"{name} " for name in CONTROLLERS]),
+        ("rfid", [f"{name} " for name in READERS]),
+    ],
+)
+def test_help_lists_what_can_be_simulated_and_tells_how_to_go_on(
+    command: str, known: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    page = capsys.readouterr().out
+    assert all(f"\n  {name}" in page for name in known)
+    assert f"  wallbox-sim {command} " in page
+    assert "While it runs, type help" in page
+
+
+async def test_a_polled_reader_is_told_by_its_name_alone(tmp_path: Path) -> None:
+    link = tmp_path / "reader.tty"
+    async with running("rfid", "pn532_hsu", "--link", link, "--control", tmp_path / "control") as (_, banner):
+        assert banner == f"pn532_hsu reader on {link}"
+        async with SerialLine(str(link)) as line:
+            assert (
+                await line.ask("5555" + "00" * 14 + "0000FF05FBD4140100001700", 15) == "0000FF00FF000000FF02FED5151600"
+            )
+            assert await tell(tmp_path / "control", "hold DEADBEEF") == ([], "ok")
+            assert (await line.ask("0000FF04FCD44A0100E100", 25))[-14:] == "04DEADBEEF9600"
+
+
+async def test_a_heidelberg_with_its_meter_is_told_by_its_name_alone(tmp_path: Path) -> None:
+    link, control = tmp_path / "bus.tty", tmp_path / "control"
+    options = ("heidelberg", "--link", link, "--with-meter", "abb_b23", "--control", control)
+    async with running("evse", *options) as (program, banner):
+        assert banner == f"evse at address 2, meter at address 1 on {link}"
+        async with SerialLine(str(link)) as line:
+            assert await line.ask("02040005000121F8", 7) == "0204020003BD31"
+            assert (await line.ask(rtu_frame(1, bytes.fromhex("0350000004")).hex(), 13))[:6] == "010308"
+        assert (await tell(control, "unplug-bus 0.01"))[1] == "ok"
+        assert await program.end() == 0
 
 
 async def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

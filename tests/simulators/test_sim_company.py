@@ -305,7 +305,8 @@ async def test_the_operators_commands_become_calls() -> None:
         assert csms.violations == []
         for line, error in {
             "remote-start": "usage: remote-start .STATION. UID .CONNECTOR.",
-            "fault Boot dance": "usage: fault ACTION DEED",
+            "fault Boot error": "unknown action 'Boot', try any",
+            "fault Heartbeat dance": "usage: fault ACTION.any DEED",
             "cut softly": "cannot cut by 'softly'",
             "boot Perhaps": "'Perhaps' is no registration status",
             "settings CP1 refund": "write settings as KEY=VALUE",

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from agent.buffer.ledger import (
+    Kept,
     SessionRecord,
     card_to_json,
     cards,
+    kept,
+    last_verdict,
     session,
     sessions,
     to_full_json,
@@ -22,10 +25,12 @@ from agent.buffer.ledger import (
 )
 from agent.buffer.reader import open_reader
 from agent.buffer.timeline import Trust
+from agent.core.company import Company, CompanySettings, LinkState
 from agent.core.facts import Period
 from agent.core.instant import Instant, TimeStatus
-from agent.core.model import IdToken, Profile, Quality, Reporting, StopReason, Wh
-from agent.core.state import Card, Tokens
+from agent.core.model import IdToken, Profile, Quality, Reporting, StopReason, TokenInfo, TokenStatus, Wh
+from agent.core.settings import Overrides
+from agent.core.state import Cached, Card, Tokens
 from agent.core.tariff import Cost, Dimension, Element, PriceComponent, Tariff, Terms
 from tests.unit.buffer.scripted import EMPTY, NEW_YEAR, at, ended, opened, sampled, started
 
@@ -138,6 +143,7 @@ async def test_sessions_are_listed_from_the_oldest_on_and_within_limits(tmp_path
     assert [r.id for r in read(tmp_path)] == ["c", "a", "b", "open"]
     after, before = NEW_YEAR + timedelta(seconds=150), NEW_YEAR + timedelta(seconds=400)
     assert [r.id for r in read(tmp_path, since=after)] == ["a", "b", "open"]
+    assert [r.id for r in read(tmp_path, since=NEW_YEAR + timedelta(seconds=900))] == ["open"]  # it ends later still
     assert [r.id for r in read(tmp_path, since=after, until=before)] == ["a", "b"]
     assert [r.id for r in read(tmp_path, until=after)] == ["c"]
 
@@ -243,3 +249,34 @@ async def test_cards_are_listed_with_what_is_known_of_them(tmp_path: Path) -> No
         ("04B1", "NL-2", "NL-EMA-2", "Anna", "private", "active", None),
         ("04C1", None, None, None, "fleet", "blocked", None),
     ]
+
+
+# ---- settings, link and verdicts -------------------------------------------------------------------------------------
+
+
+async def test_a_ledger_without_changes_keeps_neither_settings_nor_a_link(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        with open_reader(tmp_path) as connection:
+            assert kept(connection) == Kept()
+        await ledger.journal.commit(EMPTY, [], at(1))
+    with open_reader(tmp_path) as connection:
+        assert kept(connection) == Kept()
+
+
+async def test_changed_settings_and_the_company_link_are_read_back(tmp_path: Path) -> None:
+    changed = Overrides((("heartbeat_interval_s", 60), ("cache_enabled", False), ("sampled_measurands", ("Voltage",))))
+    company = Company("ACME-7F3K", LinkState.LINKED, "Acme BV", settings=CompanySettings(7))
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(replace(EMPTY, overrides=changed, company=company), [], at(1))
+        with open_reader(tmp_path) as connection:
+            assert kept(connection) == Kept(changed, company)
+
+
+async def test_the_last_verdict_about_a_token_is_found_in_any_spelling(tmp_path: Path) -> None:
+    token = IdToken("04a1b2c3")
+    verdict = Cached(token, TokenInfo(TokenStatus.BLOCKED), at(5))
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(replace(EMPTY, tokens=Tokens(cache={token.key: verdict})), [], at(6))
+        with open_reader(tmp_path) as connection:
+            assert last_verdict(connection, IdToken("04A1B2C3")) == verdict
+            assert last_verdict(connection, IdToken("04A1B2C4")) is None

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import client
-from agent.cli.client import ask, no_permission
+from agent.cli.client import Connection, ask, no_permission
 from agent.cli.context import CommandFailed
 
 NOBODY = 65534
@@ -166,3 +166,30 @@ def test_a_directory_closed_to_its_group_is_for_sudo_alone(tmp_path: Path) -> No
 def test_a_directory_of_root_is_for_sudo_alone() -> None:
     assert no_permission(Path("/")) == "no permission for /: run the command with sudo"
     assert no_permission(Path("/no/such/directory")).endswith("run the command with sudo")
+
+
+# ---- several requests on one connection ------------------------------------------------------------------------------
+
+
+def test_requests_on_one_connection_are_answered_one_by_one(tmp_path: Path) -> None:
+    def answer(connection: socket.socket) -> None:
+        for number in (1, 2):
+            connection.recv(1000)
+            connection.sendall(b'{"ok": true, "result": {"number": %d}}\n' % number)
+
+    with peer(tmp_path, answer), Connection(tmp_path) as connection:
+        assert connection.status() == {"number": 1}
+        assert connection.ask({"command": "status"}) == {"number": 2}
+        connection.pause(5)  # the peer hangs up, so this does not last
+        with pytest.raises(CommandFailed, match="without an answer"):
+            connection.status()
+        connection.close()
+
+
+def test_a_status_that_is_no_document_is_of_another_release(tmp_path: Path) -> None:
+    with (
+        peer(tmp_path, answering(b'{"ok": true, "result": []}\n')),
+        Connection(tmp_path) as connection,
+        pytest.raises(CommandFailed, match="it is of another release than this command; restart it"),
+    ):
+        connection.status()

@@ -223,3 +223,29 @@ def test_a_length_of_time_is_told_in_two_units(seconds: float, words: str) -> No
 )
 def test_the_link_is_told_in_one_line(link: Json, text: str) -> None:
     assert link_text(link) == text
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("car", "waits for the car to be plugged in"),
+        ("charger", "waits for the charger to be ready"),
+        ("central-system", "waits for the central system's answer"),
+        ("something new", "waits for something new"),
+    ],
+)
+def test_a_card_without_a_session_is_shown_with_what_it_waits_for(reason: str, words: str) -> None:
+    document = copy.deepcopy(GOOD)
+    card = {"id_tag": "**********E5F6", "for": reason}
+    document["connectors"][0] |= {"session": None, "waiting": card}
+    document["waiting"] = [card]
+    text = " ".join(status_text(document, ZONE).split())
+    assert f"session none; card **********E5F6 {words}" in text
+    assert f"waiting card **********E5F6 {words}, at any connector" in text
+    assert "all is well" in text
+
+
+def test_a_narrow_terminal_gets_narrow_lines() -> None:
+    text = status_text(GOOD, ZONE, 40)
+    assert max(len(line) for line in text.splitlines()) <= 40
+    assert text.split() == status_text(GOOD, ZONE).split()

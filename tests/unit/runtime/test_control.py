@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.commands import CallRef, ClearCache, Outcome, RemoteStart, Result
+from agent.core.commands import CallRef, ChangeSetting, ClearCache, Outcome, RemoteStart, Result
+from agent.core.company import Company
 from agent.core.effects import Answer
 from agent.core.events import CommandReceived, Event
 from agent.core.instant import Instant
@@ -28,6 +29,7 @@ from agent.core.model import EvseId, IdToken
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.state import EvseState, StationState
 from agent.core.station import step
+from agent.ocpp.dialect import StationView
 from agent.runtime import control
 from agent.runtime.control import (
     CLIENTS_MOST,
@@ -62,6 +64,9 @@ class Station:
         assert self.server is not None
         for effect in result.effects:
             self.server.perform(effect)
+
+    def view(self) -> StationView:
+        return StationView(1, self.state.overrides.over(POLICY.settings), self.state.company)
 
     def status(self) -> Json:
         return status_document(self.state, ServiceViews("NL-1", "1.0.0", 12.34))
@@ -140,14 +145,18 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 async def station(directory: Path) -> AsyncIterator[Station]:
     station = Station()
-    station.server = ControlServer(directory, station.post, station.status)
+    station.server = ControlServer(directory, station.post, station.status, view=station.view)
     async with serving(station.server):
         yield station
 
 
 def silent(directory: Path, post: Callable[[Event], None] = lambda _event: None, within: float = 10.0) -> ControlServer:
     """Return a server whose core never answers."""
-    return ControlServer(directory, post, dict, answer_within_s=within)
+    return ControlServer(directory, post, dict, view=untouched, answer_within_s=within)
+
+
+def untouched() -> StationView:
+    return StationView(1, POLICY.settings, Company())
 
 
 # ---- the protocol ----------------------------------------------------------------------------------------------------
@@ -227,12 +236,54 @@ async def test_a_stop_of_a_connector_without_a_session_is_refused(directory: Pat
         assert (await client.ask("stop", connector=2))["error"] == "there is no connector 2"
 
 
-async def test_settings_are_changed_and_reset_under_their_names(station: Station, directory: Path) -> None:
+async def test_a_key_is_changed_and_reset_and_the_answer_tells_what_holds_then(
+    station: Station, directory: Path
+) -> None:
     async with connected(directory) as client:
-        assert (await client.ask("config set", key="sample_interval_s", value="30"))["ok"] is True
+        answer = await client.ask("config set", key="metervaluesampleinterval", value=" 30 ")
+        assert answer == {
+            "ok": True,
+            "result": {"key": "MeterValueSampleInterval", "value": "30", "status": "Accepted"},
+        }
         assert dict(station.state.overrides.values) == {"sample_interval_s": 30}
-        assert (await client.ask("config reset", key="sample_interval_s"))["ok"] is True
+        answer = await client.ask("config reset", key="MeterValueSampleInterval")
+        assert answer["result"] == {"key": "MeterValueSampleInterval", "value": "60", "status": "Accepted"}
     assert dict(station.state.overrides.values) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("HeartbeatInterval=0", "HeartbeatInterval cannot be '0': must be a whole number from 1 to"),
+        ("heartbeatinterval=soon", "HeartbeatInterval cannot be 'soon': must be a whole number"),
+        ("AuthorizationCacheEnabled=1", "AuthorizationCacheEnabled cannot be '1': must be true or false"),
+        ("NumberOfConnectors=2", "NumberOfConnectors is read-only"),
+        ("CompanyCode=ACME-7F3K", "CompanyCode is changed by `wallbox-agent link CODE`"),
+        ("ConnectorPhaseRotation=2.RST", "ConnectorPhaseRotation cannot be '2.RST'"),
+    ],
+)
+async def test_a_value_that_is_not_allowed_is_refused_with_status_1_and_changes_nothing(
+    station: Station, directory: Path, asked: str, words: str
+) -> None:
+    key, _, value = asked.partition("=")
+    async with connected(directory) as client:
+        answer = await client.ask("config set", key=key, value=value)
+    assert (answer["ok"], answer["exit"]) == (False, 1)
+    assert str(answer["error"]).startswith(words)
+    assert station.state.overrides.values == ()
+
+
+async def test_a_change_that_the_core_cannot_make_is_refused_in_its_words(directory: Path) -> None:
+    events: list[Event] = []
+    server = silent(directory, events.append)
+    async with serving(server), connected(directory) as client:
+        waiting = asyncio.create_task(client.ask("config set", key="HeartbeatInterval", value="60"))
+        await until(lambda: events)
+        change = events[0]
+        assert isinstance(change, CommandReceived)
+        assert change.command == ChangeSetting("heartbeat_interval_s", 60)
+        server.perform(Answer(change.call, Outcome(change.command, Result.REJECTED, "the disk is full")))
+        assert await waiting == {"ok": False, "error": "the disk is full", "exit": 1}
 
 
 @pytest.mark.parametrize(
@@ -261,10 +312,12 @@ async def test_settings_are_changed_and_reset_under_their_names(station: Station
         b'{"command": "stop"}',
         b'{"command": "start", "connector": 1}',
         b'{"command": "config set", "key": "nonsense", "value": "1"}',
-        b'{"command": "config set", "key": "sample_interval_s", "value": "soon"}',
-        b'{"command": "config set", "key": "sample_interval_s", "value": "-1"}',
-        b'{"command": "config set", "key": "cache_enabled", "value": "1"}',
-        b'{"command": "config set", "key": "cache_enabled"}',
+        b'{"command": "config set", "key": "HeartbeatInterval"}',
+        b'{"command": "config set", "key": "HeartbeatInterval", "value": 60}',
+        b'{"command": "config set", "key": 7, "value": "60"}',
+        b'{"command": "config set", "value": "60"}',
+        b'{"command": "config reset", "key": "nonsense"}',
+        b'{"command": "config reset"}',
     ],
 )
 async def test_garbage_is_answered_with_words_and_the_connection_goes_on(
@@ -376,7 +429,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_blocks_nobody(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "SEND_WITHIN_S", 0.2)
-    server = ControlServer(directory, lambda _event: None, lambda: {"filler": "x" * 500_000})
+    server = ControlServer(directory, lambda _event: None, lambda: {"filler": "x" * 500_000}, view=untouched)
     async with serving(server), connected(directory) as other:
         with socket.socket(socket.AF_UNIX) as slow:
             slow.setblocking(False)
@@ -430,7 +483,7 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "CLOSE_WITHIN_S", 0.05)
-    server = ControlServer(directory, lambda _event: None, lambda: {"filler": "x" * 3_000_000})
+    server = ControlServer(directory, lambda _event: None, lambda: {"filler": "x" * 3_000_000}, view=untouched)
     with socket.socket(socket.AF_UNIX) as slow:
         async with serving(server) as task:
             slow.setblocking(False)

@@ -20,7 +20,7 @@ from agent.core.events import (
     MeterRead,
     ShutdownRequested,
 )
-from agent.core.facts import Fact, SessionStarted
+from agent.core.facts import Fact, MeterSampled, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import EvseId, EvseReading, IdToken, MilliAmp, Pilot, Profile, Reading, Wh
 from agent.core.policy import EvsePolicy, Policy
@@ -111,8 +111,19 @@ async def test_the_start_is_committed_before_power_and_reported_after() -> None:
 
 async def test_polls_that_change_nothing_durable_are_not_committed() -> None:
     diary, clock = Diary(), HandClock()
-    await feed(a_loop(diary, clock), *plugged(clock), *plugged(clock))
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock))
+    diary.lines.clear()
+    await feed(loop, *plugged(clock), *plugged(clock))
     assert not [line for line in diary.lines if isinstance(line, tuple)]
+
+
+async def test_a_register_that_cannot_be_noted_is_seen_all_the_same() -> None:
+    diary, clock = Diary(full=True), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock))
+    assert loop.state.evse(ONE).meter.reading is not None
+    assert loop.journal_error is not None
 
 
 async def test_a_full_disk_starts_nothing_and_heals_by_itself() -> None:
@@ -224,7 +235,7 @@ async def test_facts_reach_the_journal_in_the_step_that_made_them() -> None:
     loop = a_loop(diary, clock)
     await feed(loop, *plugged(clock), CardPresented(CARD))
     commits = [line for line in diary.lines if isinstance(line, tuple)]
-    assert [c[1] for c in commits] == [[SessionStarted.__name__]]
+    assert [c[1] for c in commits] == [[MeterSampled.__name__], [SessionStarted.__name__]]
 
 
 async def test_shutdown_keeps_the_last_reading_of_a_running_session() -> None:

@@ -32,7 +32,17 @@ from agent.core.model import (
 )
 from agent.core.ocpi import tariff_from_json
 from agent.core.policy import EvsePolicy, Policy
-from agent.core.state import EvseState, EvseView, MeterView, Phase, Session, StationState, Stretch
+from agent.core.state import (
+    Asking,
+    EvseState,
+    EvseView,
+    Grant,
+    MeterView,
+    Phase,
+    Session,
+    StationState,
+    Stretch,
+)
 from agent.core.station import step
 from agent.runtime.status import (
     ClockView,
@@ -119,7 +129,8 @@ CONTRACT = """
                            "unattributed_wh": 0.0, "warnings": [], "last_error": null},
                  "evse": {"ok": true, "state": "A", "connected": false, "charging": false,
                           "current_limit_a": 16.0, "faults": [], "last_error": null},
-                 "session": null}],
+                 "session": null, "waiting": null}],
+ "waiting": [],
  "deliveries": []}
 """
 
@@ -190,8 +201,10 @@ def test_a_station_that_has_heard_of_nothing_claims_nothing() -> None:
                     "last_error": None,
                 },
                 "session": None,
+                "waiting": None,
             }
         ],
+        "waiting": [],
         "deliveries": [],
     }
 
@@ -423,3 +436,41 @@ def test_two_connectors_are_shown_in_order() -> None:
     connectors = status_document(state, SERVICES)["connectors"]
     assert isinstance(connectors, list)
     assert [c["id"] for c in connectors] == [1, 2]
+
+
+# ---- cards that wait -------------------------------------------------------------------------------------------------
+
+CARD = IdToken("04A1B2C3D4E5F6")
+
+
+def asking(evse: int) -> Asking:
+    return Asking(1, EvseId(evse), CARD, StartTrigger.CARD, until=12.0, drop=40.0)
+
+
+def waiting_at_one(evse: EvseState, *asked: Asking) -> object:
+    state = StationState((evse,), asking=asked)
+    (found,) = json.loads(json.dumps(status_document(state, SERVICES)))["connectors"]
+    return found["waiting"]
+
+
+def test_a_card_that_was_accepted_waits_for_the_car_or_for_a_charger_that_is_not_ready() -> None:
+    granted = replace(GOOD, grant=Grant(CARD, Profile.FLEET, StartTrigger.CARD, None, 70.0))
+    assert waiting_at_one(granted) == {"id_tag": "**********E5F6", "for": "car"}
+    plugged = replace(granted, plugged_since=10.0)
+    assert waiting_at_one(plugged) == {"id_tag": "**********E5F6", "for": "charger"}
+
+
+def test_a_card_that_is_asked_about_waits_for_the_central_system_until_somebody_decides() -> None:
+    assert waiting_at_one(GOOD, asking(1)) == {"id_tag": "**********E5F6", "for": "central-system"}
+    decided = (replace(asking(1), refused=True), replace(asking(1), taken=True))
+    for other in (*decided, replace(asking(1), stops=True), asking(2), asking(0)):
+        assert waiting_at_one(GOOD, other) is None
+
+
+def test_cards_that_came_before_any_car_wait_at_the_station() -> None:
+    grants = (Grant(CARD, Profile.FLEET, StartTrigger.CARD, None, 70.0),)
+    state = StationState((GOOD, replace(GOOD, id=EvseId(2))), waiting=grants, asking=(asking(0), asking(1)))
+    assert status_document(state, SERVICES)["waiting"] == [
+        {"id_tag": "**********E5F6", "for": "car"},
+        {"id_tag": "**********E5F6", "for": "central-system"},
+    ]
