@@ -71,11 +71,16 @@ class SessionSampled:
 
 @dataclass(frozen=True, slots=True)
 class MeterSampled:
-    """The values of a connector's meter while it has no session."""
+    """The values of a connector's meter while it has no session.
+
+    context: CLOCK for what is told at even times of the day; OTHER for what is noted for the balance alone.
+    anew: the register does not go on from the one before (another meter, a reset, an impossible jump).
+    """
 
     evse: EvseId
     context: ReadingContext
     reading: Reading
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,10 +177,11 @@ class EvseState:
     plugged_since: monotonic second, picks the connector for a card; finishing: a session ended, its car is plugged.
     recovering: monotonic second until which a session found at start waits for its devices; None otherwise.
     settled_at: monotonic second from which a reading is the last of an ending session; next_sample: when the next
-    periodic one is due (monotonic); aligned: the time of the grid that the next reading stands for; boundary: when the
-    price may change next (UTC), boundary_due: the same by the monotonic clock until a reading was asked for. claim: who
-    may have the plug, where it is kept back; unlocking: who waits for the lock to open. shown: as last reported;
-    unshown: since when something else is to be, which has to last.
+    periodic one is due (monotonic); aligned: the time of the grid that the next reading stands for; noted: the last
+    register of the idle connector that is on record in this run; boundary: when the price may change next (UTC),
+    boundary_due: the same by the monotonic clock until a reading was asked for. claim: who may have the plug, where it
+    is kept back; unlocking: who waits for the lock to open. shown: as last reported; unshown: since when something else
+    is to be, which has to last.
     """
 
     id: EvseId
@@ -195,6 +196,7 @@ class EvseState:
     settled_at: float | None = None
     next_sample: float | None = None
     aligned: Instant | None = None
+    noted: Reading | None = None
     boundary: datetime | None = None
     boundary_due: float | None = None
     claim: Claim | None = None

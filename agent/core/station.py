@@ -6,7 +6,19 @@ import math
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, aligned, asked, linking, metering, recovery, sampling, session, unlocking, waiting
+from agent.core import (
+    admission,
+    aligned,
+    asked,
+    balance,
+    linking,
+    metering,
+    recovery,
+    sampling,
+    session,
+    unlocking,
+    waiting,
+)
 from agent.core.availability import show, show_station
 from agent.core.commands import ResetKind
 from agent.core.effects import Restart, Stop
@@ -121,12 +133,16 @@ def _meter_read(turn: Turn, event: MeterRead) -> None:
     judged = metering.judge(evse.meter, event.reading, turn.evse_policy(evse))
     evse = turn.put(replace(evse, meter=judged.view))
     mark = metering.MARKS.get(judged.judgement)
-    if mark is not None and before is not None and evse.session is not None and evse.recovering is None:
-        session.break_off(turn, evse, before, mark)
+    if mark is not None:
+        if before is not None and evse.session is not None and evse.recovering is None:
+            session.break_off(turn, evse, before, mark)
+        idle = before if evse.session is None else None
+        balance.broke(turn, turn.state.evse(event.evse), idle, event.reading)
     elif judged.judgement is Judgement.GOOD:
         if evse.session is None and before is not None:
             energy = Wh(event.reading.register - before.register)
             turn.put(replace(evse, meter=metering.unattributed(evse.meter, energy)))
+        balance.note(turn, turn.state.evse(event.evse), event.reading)
         if not turn.evse_policy(evse).controlled:
             _infer_plug(turn, turn.state.evse(event.evse))
         aligned.take(turn, turn.state.evse(event.evse), event.reading)
@@ -193,6 +209,7 @@ def _rephase(turn: Turn, evse: EvseState) -> None:
 def _shut_down(turn: Turn) -> None:
     """End in order: running sessions stay open, with their last reading made durable, and are resumed."""
     for evse in turn.state.evses:
+        balance.shut_down(turn, evse)
         if evse.session is not None and evse.meter.reading is not None and evse.recovering is None:
             turn.put(replace(evse, session=sampling.kept(evse.session, evse.meter.reading, turn.at)))
     turn.effects.append(Stop())

@@ -35,7 +35,7 @@ from agent.core.events import (
     Ticked,
     TokenTold,
 )
-from agent.core.facts import Fact
+from agent.core.facts import Fact, MeterSampled
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import (
     EvseId,
@@ -45,6 +45,7 @@ from agent.core.model import (
     Pilot,
     Profile,
     Reading,
+    ReadingContext,
     Registration,
     StopReason,
     TokenInfo,
@@ -129,6 +130,7 @@ class Charger:
     sites: dict[EvseId, Site] = field(init=False)
     steps: list[Step] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    notes: list[Fact] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     safety: list[SafetyEffect] = field(default_factory=list)
     calls: int = 0
@@ -220,11 +222,13 @@ class Charger:
         self.safety += result.safety
         for cut in result.safety:
             self._cut(cut)
-        if self.journal_full and (result.facts or not same_slices(durable(result.state), durable(self.state))):
+        told = [fact for fact in result.facts if not isinstance(fact, MeterSampled)]
+        if self.journal_full and (told or not same_slices(durable(result.state), durable(self.state))):
             return result
         self.state = result.state
         self.steps.append(result)
-        self.facts += result.facts
+        self.facts += [fact for fact in result.facts if not is_note(fact)]
+        self.notes += [fact for fact in result.facts if is_note(fact)]
         self.effects += result.effects
         for effect in result.effects:
             if isinstance(effect, Energise):
@@ -295,6 +299,11 @@ class Charger:
         """Return all facts and effects of a kind, oldest first."""
         return [x for x in (*self.facts, *self.effects, *self.safety) if isinstance(x, kind)]
 
+    @property
+    def noted(self) -> list[tuple[Decimal, bool]]:
+        """The registers noted while nobody charged, and whether they begin anew."""
+        return [(f.reading.register, f.anew) for f in self.notes if isinstance(f, MeterSampled)]
+
     def last(self, kind: type[T]) -> T:
         return self.all(kind)[-1]
 
@@ -317,6 +326,11 @@ class Charger:
     def said(self) -> str:
         """What a person was told last."""
         return self.last(Indicate).text
+
+
+def is_note(fact: Fact) -> bool:
+    """Tell whether a fact is a register noted for the balance alone."""
+    return isinstance(fact, MeterSampled) and fact.context is ReadingContext.OTHER
 
 
 def known(charger: Charger, *cards: Card) -> Charger:

@@ -26,7 +26,8 @@ def aligned(interval: int = 10, **settings: object) -> Charger:
 
 def idle(c: Charger) -> list[float]:
     """Seconds after noon of the readings of the idle connector."""
-    return [(fact.reading.at.wall - NOON).total_seconds() for fact in c.all(MeterSampled)]
+    samples = [f for f in c.all(MeterSampled) if f.context is ReadingContext.CLOCK]
+    return [(fact.reading.at.wall - NOON).total_seconds() for fact in samples]
 
 
 def in_session(c: Charger) -> list[float]:
