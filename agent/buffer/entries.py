@@ -24,7 +24,7 @@ from agent.core.facts import (
     SessionStarted,
 )
 from agent.core.instant import Instant
-from agent.core.model import Profile, Reporting, SessionId
+from agent.core.model import Profile, ReadingContext, Reporting, SessionId
 from agent.core.state import Durable
 
 OfSession: TypeAlias = SessionStarted | SessionSampled | SessionEnded
@@ -142,8 +142,10 @@ class Entry:
             del self.running[fact.session]
 
     def _sample(self, fact: MeterSampled) -> None:
-        """Write a reading that belongs to no session: it may go everywhere."""
+        """Write a reading that belongs to no session: it may go everywhere, where it is not for the balance alone."""
         seq = self._record(fact, fact.reading.at)
+        if fact.context is ReadingContext.OTHER:
+            return
         rows = [(name, seq, None, str(uuid4()), "queued") for name in self._destinations]
         self.statements += [(QUEUE, row) for row in rows]
         self._thin(seq)
