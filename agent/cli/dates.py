@@ -18,6 +18,15 @@ DECEMBER: Final = 12
 LEAST: Final = timedelta(microseconds=1)
 
 
+def span(first: str | None, last: str | None, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+    """Return the limits (UTC) that ``--from`` and ``--to`` make, the second no longer within. Raises: CommandFailed."""
+    begin = None if first is None else since("--from", first, zone)
+    end = None if last is None else until("--to", last, zone)
+    if begin is not None and end is not None and begin >= end:
+        raise CommandFailed(f"--from {first} is after --to {last}: give the earlier one first", status=USAGE)
+    return begin, end
+
+
 def since(option: str, text: str, zone: tzinfo) -> datetime:
     """Return the first moment (UTC) of what was typed. Raises: CommandFailed with status 2."""
     return _span(option, text, zone)[0]

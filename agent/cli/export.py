@@ -67,12 +67,7 @@ def picked(config: AgentConfig, options: argparse.Namespace) -> Sequence[Session
     from agent.cli.ledger import read
     from agent.cli.render import local_zone
 
-    zone = local_zone(config.station.timezone)
-    since = None if options.since is None else dates.since("--from", options.since, zone)
-    until = None if options.until is None else dates.until("--to", options.until, zone)
-    if since is not None and until is not None and since >= until:
-        words = f"--from {options.since} is after --to {options.until}: give the earlier one first"
-        raise CommandFailed(words, status=USAGE)
+    since, until = dates.span(options.since, options.until, local_zone(config.station.timezone))
     return read(config.station.state_dir, lambda connection: sessions(connection, since=since, until=until))
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.cli import export
+from agent.cli import balance, export
 from agent.cli.context import CommandFailed
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     show_parser.add_argument("id", metavar="ID", help="its id, or the beginning of it")
     show_parser.set_defaults(run=show)
     export.register(verbs, shared)
+    balance.register(verbs, shared)
 
 
 def list_sessions(context: Context, options: argparse.Namespace) -> int:
