@@ -8,7 +8,7 @@ from tests.unit.cli.installed import Station
 
 
 def test_the_account_of_a_ledger(with_ledger: Station) -> None:
-    (account,) = with_ledger.json("sessions", "balance")
+    account, *_ = with_ledger.json("sessions", "balance")
     assert set(account) == {
         "connector", "meter", "from", "to", "register_start_wh", "register_stop_wh", "sessions_wh", "unattributed_wh",
     }  # fmt: skip
@@ -20,7 +20,7 @@ def test_the_account_of_a_ledger(with_ledger: Station) -> None:
 def test_people_get_a_table(with_ledger: Station) -> None:
     status, out, err = with_ledger.call("sessions", "balance")
     assert (status, err) == (0, "")
-    head, row = out.splitlines()
+    head, row, *_ = out.splitlines()
     assert head.split() == [
         "connector", "meter", "from", "to", "register", "start", "register", "stop", "sessions", "unattributed",
     ]  # fmt: skip
