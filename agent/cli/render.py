@@ -106,7 +106,9 @@ def _connector(connector: Document, zone: tzinfo) -> Iterator[Row]:
     status = plain(connector, "status") or "not known yet"
     yield Row(f"connector {plain(connector, 'id')}", f"{status}, {error}" if wrong else status, wrong)
     yield from _meter(mapping(connector, "meter"))
-    yield _evse(mapping(connector, "evse"))
+    evse = mapping(connector, "evse")
+    yield _evse(evse)
+    yield from (Row("", warning, bad=True) for warning in texts(evse, "warnings"))
     session, waiting = mapping(connector, "session"), mapping(connector, "waiting")
     yield Row("  session", f"none; card {_waits(waiting)}") if waiting and not session else _running(session, zone)
 

@@ -122,6 +122,8 @@ def _end_own(turn: Turn, evse: EvseState, id_token: IdToken) -> None:
     if running is None or running.phase is Phase.ENDING:
         return
     if running.started.boot == turn.at.boot and turn.at.mono - running.started.mono < turn.policy.same_card_pause_s:
+        text = "the session has only just begun: hold the card again in some seconds to end it"
+        turn.effects.append(Indicate(evse.id, text, accepted=False))
         return
     session.end(turn, evse, StopReason.LOCAL, id_token)
 

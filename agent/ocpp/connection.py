@@ -140,6 +140,8 @@ class Connection:
             match self._rpc.received(data):
                 case Incoming() as call:
                     self._called(call)
+                case Repeated(message_id, None) if not self._replies.full:
+                    self._replies.repeat(message_id)
                 case Repeated(_, reply):
                     self._put(reply)
                 case Answered() | Refused() as reply:

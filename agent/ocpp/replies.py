@@ -12,10 +12,11 @@ OPEN_CALLS: Final = 200
 
 @dataclass(slots=True)
 class _Slot:
-    """The place of an answer; text: None until it is known."""
+    """The place of an answer; text: None until it is known; of: the place whose answer it repeats."""
 
     message_id: str
     text: str | None = None
+    of: _Slot | None = None
 
 
 class Replies:
@@ -37,11 +38,20 @@ class Replies:
         """Take the next place for a CALL."""
         self._slots.append(_Slot(message_id))
 
+    def repeat(self, message_id: str) -> None:
+        """Take a place for a CALL that came again before it was answered: it gets the same answer."""
+        first = self._open(message_id)
+        if first is not None:
+            self._slots.append(_Slot("", of=first))
+
     def fill(self, message_id: str, text: str | None) -> None:
-        """Answer a CALL; nothing happens for one that is not owed an answer, or has none."""
-        slot = next((s for s in self._slots if s.message_id == message_id and s.text is None), None)
-        if slot is not None and text is not None:
-            slot.text = text
+        """Answer a CALL, as often as it came; nothing happens for one that is not owed an answer, or has none."""
+        first = self._open(message_id)
+        if first is None or text is None:
+            return
+        for slot in self._slots:
+            if slot is first or slot.of is first:
+                slot.text = text
 
     def put(self, text: str) -> None:
         """Take the next place for an answer that is known already."""
@@ -52,3 +62,6 @@ class Replies:
         if self._slots and self._slots[0].text is not None:
             return self._slots.popleft().text
         return None
+
+    def _open(self, message_id: str) -> _Slot | None:
+        return next((s for s in self._slots if s.message_id == message_id and s.text is None), None)

@@ -325,12 +325,13 @@ class Daemon:
 
 def installed(hall: Hall) -> Installed:
     """Return what ``status`` shows of an EVSE beside its state."""
-    doubt = hall.meter.doubt
+    doubt, set_up = hall.meter.doubt, None if hall.evse is None else hall.evse.doubt
     return Installed(
         meter_model=hall.meter.model,
         serial=hall.meter.serial,
         controlled=hall.evse is not None,
         warnings=() if doubt is None else (doubt,),
+        evse_warnings=() if set_up is None else (set_up,),
     )
 
 

@@ -72,13 +72,14 @@ class Installed:
     """What is set up on one EVSE, or known of it by other ways than polls.
 
     serial: of the meter, where it was asked apart from the readings; controlled: False for a meter without controller;
-    warnings: doubts about the meter in words.
+    warnings, evse_warnings: doubts about the meter, and about the controller's settings, in words.
     """
 
     meter_model: str | None = None
     serial: str | None = None
     controlled: bool = True
     warnings: tuple[str, ...] = ()
+    evse_warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,7 @@ def _evse(view: EvseView, installed: Installed) -> Document:
         "charging": None if reading is None else reading.charging,
         "current_limit_a": _ampere(_limit(view)),
         "faults": [] if reading is None else list(reading.faults),
+        "warnings": list(installed.evse_warnings),
         "last_error": view.error,
     }
 

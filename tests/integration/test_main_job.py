@@ -74,6 +74,7 @@ async def test_an_unknown_card_is_refused_and_nothing_starts(tmp_path: Path) -> 
         assert station.wall.commanded == 0
 
 
+@pytest.mark.requirement(6)
 async def test_the_network_is_cut_in_mid_session_and_all_arrives_once_in_order(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()
@@ -98,6 +99,7 @@ async def test_the_network_is_cut_in_mid_session_and_all_arrives_once_in_order(t
         assert [s["reporting"] for s in await station.json("sessions", "list")] == ["reported", "reported"]
 
 
+@pytest.mark.requirement(20)
 async def test_a_killed_agent_comes_back_and_the_session_goes_on(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()
@@ -154,6 +156,7 @@ async def test_meter_and_controller_over_a_socket(tmp_path: Path, kind: str) -> 
             line.close()
 
 
+@pytest.mark.requirement(62)
 @pytest.mark.parametrize("spoil", ["crc", "unit", "garbage", "late"])
 async def test_a_spoilt_line_heals_and_invents_nothing(tmp_path: Path, spoil: str) -> None:
     async with a_station(tmp_path) as station:

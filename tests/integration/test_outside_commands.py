@@ -23,7 +23,7 @@ CONNECTOR = {
     "meter": {
         "ok", "model", "serial_number", "energy_wh", "power_w", "values", "unattributed_wh", "warnings", "last_error"
     },
-    "evse": {"ok", "state", "connected", "charging", "current_limit_a", "faults", "last_error"},
+    "evse": {"ok", "state", "connected", "charging", "current_limit_a", "faults", "warnings", "last_error"},
 }  # fmt: skip
 SESSION = {
     "id", "connector", "transaction_id", "id_tag", "card", "profile", "started_at", "stopped_at", "clock",

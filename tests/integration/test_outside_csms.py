@@ -171,6 +171,7 @@ RIGHT: list[tuple[str, Payload, str]] = [
 ]
 
 
+@pytest.mark.requirement(66)
 async def test_each_call_is_answered_as_the_specification_says_and_wrong_ones_change_nothing(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()

@@ -29,6 +29,7 @@ async def test_a_reader_that_is_pulled_out_is_reported_and_so_is_its_return(tmp_
         await charge(station)
 
 
+@pytest.mark.requirement(62)
 async def test_noise_and_half_frames_on_the_reader_are_no_cards(tmp_path: Path) -> None:
     noises = [b"\x00" * 300, b"\x0262E3086C", b"\x03\x02\x02\x02", b"\x0262E3086CED00\x03", b"\x02zzzzzzzzzzzz\x03"]
     async with a_station(tmp_path) as station:
@@ -150,6 +151,7 @@ async def test_a_fault_of_the_controller_cuts_power_and_keeps_the_session(tmp_pa
         assert abs(session["meter_stop_wh"] - station.wall.register_wh) <= 1
 
 
+@pytest.mark.requirement(52)
 async def test_a_car_that_pauses_stays_in_its_session(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()

@@ -21,6 +21,7 @@ def room(station: Station, limit: int) -> None:
     resource.prlimit(station.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
+@pytest.mark.requirement(18, 35)
 async def test_a_full_disk_starts_nothing_says_so_and_heals(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()
@@ -71,6 +72,7 @@ async def test_sigterm_ends_the_daemon_on_a_full_disk(tmp_path: Path) -> None:
         assert "Traceback" not in station.log.read_text()
 
 
+@pytest.mark.requirement(15)
 @pytest.mark.parametrize("phase", ["no link", "ending", "asking"])
 async def test_sigterm_in_each_phase_ends_in_order(tmp_path: Path, phase: str) -> None:
     async with a_station(tmp_path) as station:
@@ -88,6 +90,7 @@ async def test_sigterm_in_each_phase_ends_in_order(tmp_path: Path, phase: str) -
         assert not (tmp_path / "state" / "control.sock").exists()
 
 
+@pytest.mark.requirement(58)
 async def test_a_corrupt_ledger_is_said_in_one_line(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()

@@ -81,6 +81,7 @@ def judge(station: Station, sessions: list[dict[str, Any]], begin: float) -> Non
     assert ledger_energy >= flown - 1.5, "energy in no session"
 
 
+@pytest.mark.requirement(19)
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("trial", range(TRIALS))
 async def test_kills_at_random_lose_and_double_nothing(tmp_path: Path, trial: int) -> None:

@@ -13,6 +13,7 @@ from station import FLEET, a_station, connector
 pytestmark = pytest.mark.timeout(60)
 
 
+@pytest.mark.requirement(2, 5)
 async def test_a_start_refused_three_times_ends_with_minus_one_and_the_next_session_is_whole(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()
@@ -72,6 +73,7 @@ async def test_a_late_answer_to_the_start_counts(tmp_path: Path) -> None:
         assert len(station.employer.of("StartTransaction")) == 1
 
 
+@pytest.mark.requirement(73)
 async def test_a_link_cut_before_the_answer_repeats_the_start_word_for_word(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()
@@ -129,6 +131,7 @@ async def test_an_unanswered_authorize_is_decided_within_two_seconds(tmp_path: P
         assert took < 2.6, took
 
 
+@pytest.mark.requirement(11)
 async def test_a_polite_close_is_followed_by_a_new_connection_without_boot(tmp_path: Path) -> None:
     async with a_station(tmp_path) as station:
         await station.ready()

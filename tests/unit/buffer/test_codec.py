@@ -89,6 +89,7 @@ def test_json_has_decimals_as_text_times_in_utc_and_enums_by_value() -> None:
     assert (document["profile"], document["reporting"]) == ("fleet", "report")
 
 
+@pytest.mark.requirement(71)
 def test_a_fact_of_the_first_release_is_read() -> None:
     text = (
         '{"session":"s1","seq":7,"evse":1,"at":{"mono":3600.5,"wall":"2026-01-01T01:00:00.500000Z","status":"I","boot":2},'

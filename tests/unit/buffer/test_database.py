@@ -151,6 +151,7 @@ async def test_closing_waits_for_the_unit_under_way(tmp_path: Path) -> None:
         assert await names(database) == ["a", "b"]
 
 
+@pytest.mark.requirement(18)
 async def test_a_full_disk_is_told_and_left_behind_as_soon_as_there_is_space(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         await database.write(boots("before"))
@@ -183,6 +184,7 @@ async def test_a_ledger_that_another_program_holds_is_told(tmp_path: Path, monke
         assert await names(database) == ["b"]
 
 
+@pytest.mark.requirement(58)
 async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / LEDGER).write_bytes(b"not a database, but long enough to look like one" * 100)
     with pytest.raises(JournalCorrupt, match="restore a backup"):
@@ -190,6 +192,7 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.requirement(58)
 async def test_damage_within_the_file_is_told_when_it_is_met(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         await database.write(boots(*(f"{n:0500}" for n in range(200))))

@@ -219,6 +219,7 @@ async def test_facts_of_one_commit_take_effect_in_their_order(tmp_path: Path) ->
         assert (await rows(ledger))[-1] == ("cloud", "session-started", "held")
 
 
+@pytest.mark.requirement(56, 73)
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize(
     ("impossible", "words"),

@@ -35,6 +35,7 @@ def version(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
+@pytest.mark.requirement(71)
 def test_each_version_is_brought_to_the_latest_one(tmp_path: Path) -> None:
     for old in range(3):
         with connect(tmp_path / str(old)) as connection:
@@ -43,6 +44,7 @@ def test_each_version_is_brought_to_the_latest_one(tmp_path: Path) -> None:
             assert (tables(connection), version(connection)) == (["one", "two"], 2)
 
 
+@pytest.mark.requirement(71)
 def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
     with connect(tmp_path / "l") as connection:
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):

@@ -49,6 +49,7 @@ async def test_rows_are_the_oldest_facts_with_all_that_is_needed_to_send_them(tm
         assert await outbox.count() == 3
 
 
+@pytest.mark.requirement(73)
 async def test_a_resend_has_the_message_id_and_the_text_of_the_first_sending(tmp_path: Path) -> None:
     async with opened(tmp_path) as ledger:
         await commit(ledger, started())
@@ -110,6 +111,7 @@ async def test_a_failed_message_keeps_its_attempts_and_after_a_restart_goes_at_o
         assert (await ledger.outbox.rows(1))[0].message == replace(failed, not_before=0.0)
 
 
+@pytest.mark.requirement(5, 9)
 async def test_a_message_that_is_given_up_is_kept_and_blocks_nobody(tmp_path: Path) -> None:
     async with opened(tmp_path) as ledger:
         await commit(ledger, started(), sampled(), started("s2"))
@@ -151,6 +153,7 @@ async def test_lanes_do_not_touch_each_other(tmp_path: Path) -> None:
         assert await ere.session_of(42) is None
 
 
+@pytest.mark.requirement(16)
 async def test_stamps_made_before_the_clock_was_known_are_right_when_they_are_sent(tmp_path: Path) -> None:
     wrong = [replace(at(s, TimeStatus.UNKNOWN), wall=at(s - 999_999).wall) for s in (10, 20, 30)]
     async with opened(tmp_path) as ledger:
@@ -181,6 +184,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.requirement(1)
 @settings(max_examples=25)
 @given(STEPS)
 def test_no_lane_loses_reorders_or_invents_a_message(steps: list[tuple[str, ...]]) -> None:
@@ -310,6 +314,7 @@ async def test_the_history_of_a_session_is_its_start_and_its_readings(tmp_path: 
         assert await ledger.outbox.history(SessionId("nobody")) == ()
 
 
+@pytest.mark.requirement(18)
 async def test_samples_that_nobody_takes_are_thinned_and_starts_and_ends_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
+import pytest
+
 from agent.buffer.timeline import Timeline, Trust, doubtful, timeline
 from agent.core.facts import HeldReleased
 from agent.core.instant import Instant, TimeStatus
@@ -29,6 +31,7 @@ def unset(mono: float, boot: int, status: TimeStatus = TimeStatus.UNKNOWN) -> In
     return Instant(mono, UNSET + timedelta(seconds=mono), status, boot)
 
 
+@pytest.mark.requirement(16)
 def test_a_moment_of_an_anchored_boot_is_placed_by_the_monotonic_clock() -> None:
     times = boots((1, 100.0, NEW_YEAR, None))
     assert times.corrected(unset(40, 1)) == Instant(40, NEW_YEAR - timedelta(seconds=60), TimeStatus.RELATIVE, 1)
@@ -41,6 +44,7 @@ def test_a_moment_that_can_be_trusted_is_never_moved() -> None:
     assert times.corrected(at(40, TimeStatus.RELATIVE)) == at(40, TimeStatus.RELATIVE)
 
 
+@pytest.mark.requirement(17)
 def test_boots_without_any_clock_are_put_right_before_the_next() -> None:
     times = boots((1, None, None, 600.0), (2, None, None, 300.0), (3, 100.0, NEW_YEAR, None))
     third = NEW_YEAR - timedelta(seconds=100)

@@ -83,6 +83,7 @@ def test_a_private_card_is_accepted_without_asking_anybody() -> None:
     assert c.only(SessionStarted).profile is Profile.PRIVATE
 
 
+@pytest.mark.requirement(30)
 def test_cards_are_compared_without_regard_to_case() -> None:
     c = fleet()
     c.card(IdToken(ALICE.value.lower()))
@@ -115,6 +116,7 @@ def test_a_card_blocked_here_while_it_is_asked_about_is_refused() -> None:
     assert c.said == "card ****AA01 refused: blocked here: lost"
 
 
+@pytest.mark.requirement(39)
 def test_a_card_held_twice_is_asked_about_once() -> None:
     c = online_with_car()
     c.card(ALICE)
@@ -134,6 +136,7 @@ def test_without_an_answer_the_station_decides_after_two_seconds() -> None:
     assert c.all(SessionStarted)
 
 
+@pytest.mark.requirement(26)
 def test_an_answer_after_the_station_accepted_is_only_remembered() -> None:
     c = cached(online_with_car(), ALICE)
     c.card(ALICE)
@@ -190,6 +193,7 @@ def test_a_late_answer_does_not_start_where_somebody_else_charges() -> None:
     assert c.said == "card ****AA01 refused: the charger is no longer free"
 
 
+@pytest.mark.requirement(26)
 def test_a_card_held_again_after_the_refusal_is_asked_about_anew_and_starts_once() -> None:
     c = online_with_car()
     c.card(ALICE)
@@ -228,6 +232,7 @@ def test_a_lost_link_decides_at_once() -> None:
     assert not c.state.asking
 
 
+@pytest.mark.requirement(26)
 def test_a_lost_link_does_not_decide_twice() -> None:
     c = online_with_car()
     c.card(ALICE)
@@ -281,6 +286,7 @@ def test_the_same_card_does_nothing_right_after_the_start() -> None:
     assert c.all(SessionEnded)
 
 
+@pytest.mark.requirement(27)
 def test_the_same_card_takes_its_grant_back() -> None:
     c = a_charger()
     c.card(PRIVATE)
@@ -292,6 +298,7 @@ def test_the_same_card_takes_its_grant_back() -> None:
     assert not c.facts
 
 
+@pytest.mark.requirement(28)
 def test_another_card_while_one_waits_for_the_plug_is_refused() -> None:
     c = known(a_charger(), Card(PRIVATE, Profile.PRIVATE), Card(BOB, Profile.PRIVATE))
     c.card(PRIVATE)
@@ -301,6 +308,7 @@ def test_another_card_while_one_waits_for_the_plug_is_refused() -> None:
     assert c.only(SessionStarted).id_token == PRIVATE
 
 
+@pytest.mark.requirement(26)
 def test_a_presentation_that_races_the_connection_time_out_has_one_outcome() -> None:
     c = a_charger()
     c.card(PRIVATE)
@@ -315,6 +323,7 @@ def test_a_presentation_that_races_the_connection_time_out_has_one_outcome() -> 
 # --- groups and other cards -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement(43)
 def test_a_card_of_the_same_group_known_here_ends_the_session_without_asking() -> None:
     c = fleet(info=OF_FAMILY)
     cached(c, BOB, OF_FAMILY)
@@ -334,6 +343,7 @@ def test_a_card_of_unknown_group_is_asked_about_and_ends_the_session_of_its_grou
     assert c.only(SessionEnded).id_token == BOB
 
 
+@pytest.mark.requirement(43, 56)
 @pytest.mark.parametrize(
     "info",
     [
@@ -359,6 +369,7 @@ def test_a_card_of_the_group_that_is_blocked_here_does_not_end_the_session() -> 
     assert not c.all(SessionEnded)
 
 
+@pytest.mark.requirement(43)
 def test_the_name_of_a_group_is_no_member_of_it() -> None:
     c = fleet(info=OF_FAMILY)
     c.card(FAMILY)
@@ -431,6 +442,7 @@ def test_a_card_without_a_car_is_for_the_only_free_connector() -> None:
     assert c.state.evse(TWO).grant is not None
 
 
+@pytest.mark.requirement(59)
 @pytest.mark.parametrize("why", ["inoperative", "fault", "restarting", "silent"])
 def test_a_card_at_a_charger_that_cannot_start_is_told_why(why: str) -> None:
     c = a_charger()
@@ -457,6 +469,7 @@ def test_a_card_at_a_charger_that_cannot_start_is_told_why(why: str) -> None:
     assert c.said == f"card ****BB02 refused: {words[why]}"
 
 
+@pytest.mark.requirement(32)
 def test_a_card_while_the_last_session_is_ending_starts_nothing() -> None:
     c = charging()
     c.command(StopSession(ONE), "control")

@@ -108,6 +108,7 @@ def test_a_private_session_and_what_follows_from_the_link_tell_nothing() -> None
         assert idle(c) == []
 
 
+@pytest.mark.requirement(54)
 def test_a_meter_that_comes_back_too_late_leaves_a_hole() -> None:
     c = aligned(interval=30)
     c.site.meter_error = "no answer"

@@ -70,6 +70,7 @@ def test_a_remote_start_waits_for_the_plug_and_gives_up_after_the_time_out() -> 
     assert not c.facts
 
 
+@pytest.mark.requirement(41)
 def test_a_remote_start_asks_first_where_it_must_be_authorised() -> None:
     c = a_charger(lambda s: replace(s, authorize_remote=True))
     c.online()
@@ -83,6 +84,7 @@ def test_a_remote_start_asks_first_where_it_must_be_authorised() -> None:
     assert c.only(SessionStarted).trigger is StartTrigger.REMOTE
 
 
+@pytest.mark.requirement(33)
 def test_a_second_remote_start_is_refused() -> None:
     c = online()
     c.command(START)
@@ -93,6 +95,7 @@ def test_a_second_remote_start_is_refused() -> None:
     assert c.command(START).result is Result.REJECTED
 
 
+@pytest.mark.requirement(56)
 @pytest.mark.parametrize("evse", [EvseId(0), EvseId(9)])
 def test_a_remote_start_for_a_connector_that_is_not_there_is_refused(evse: EvseId) -> None:
     outcome = online().command(RemoteStart(ALICE, evse))

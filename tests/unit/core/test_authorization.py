@@ -74,6 +74,7 @@ OFFLINE = [
 ]
 
 
+@pytest.mark.requirement(41)
 @pytest.mark.parametrize(("info", "pre", "expected"), ONLINE)
 def test_online_only_a_valid_verdict_and_pre_authorisation_spare_the_question(
     info: TokenInfo | None, pre: bool, expected: str
@@ -82,6 +83,7 @@ def test_online_only_a_valid_verdict_and_pre_authorisation_spare_the_question(
     assert outcome(about, settings(pre=pre), online=True) == expected
 
 
+@pytest.mark.requirement(41)
 @pytest.mark.parametrize(("info", "local", "unknown", "expected"), OFFLINE)
 def test_offline_the_station_decides_by_what_it_was_told(
     info: TokenInfo | None, local: bool, unknown: bool, expected: str
@@ -122,6 +124,7 @@ def test_a_verdict_is_accepted_until_its_expiry_and_expired_from_then_on() -> No
     assert current(TokenInfo(TokenStatus.BLOCKED, expiry=PAST), AT).status is TokenStatus.BLOCKED
 
 
+@pytest.mark.requirement(30)
 def test_what_is_known_comes_from_cards_and_cache_by_any_case() -> None:
     tokens = remember(Tokens(cards={ALICE.key: Card(ALICE)}), ALICE, EXPIRED, AT)
     about = known(tokens, IdToken(ALICE.value.lower()), settings(), AT)
@@ -146,6 +149,7 @@ def test_the_same_verdict_again_changes_nothing() -> None:
     assert remember(tokens, ALICE, ACCEPTED, Instant(9.0, NOON + timedelta(days=1))) is tokens
 
 
+@pytest.mark.requirement(37)
 def test_a_full_cache_forgets_what_is_not_valid_first_and_then_the_oldest() -> None:
     tokens = Tokens()
     for n in range(CACHE_LIMIT):
@@ -159,6 +163,7 @@ def test_a_full_cache_forgets_what_is_not_valid_first_and_then_the_oldest() -> N
     assert {ALICE.key, BOB.key} <= set(tokens.cache)
 
 
+@pytest.mark.requirement(30)
 def test_groups_are_the_same_only_where_both_are_known() -> None:
     family = IdToken("FAMILY")
     assert same_group(family, IdToken("family"))

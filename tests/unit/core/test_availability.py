@@ -44,6 +44,7 @@ def test_the_same_state_again_is_accepted_and_not_reported_twice() -> None:
     assert len(reports(c)) == before
 
 
+@pytest.mark.requirement(64)
 def test_during_a_session_it_is_scheduled_and_takes_effect_at_its_end() -> None:
     c = charging()
     assert c.command(OUT).result is Result.SCHEDULED
@@ -64,6 +65,7 @@ def test_a_scheduled_change_is_replaced_by_the_next_request() -> None:
     assert c.shown == "Available"
 
 
+@pytest.mark.requirement(64)
 def test_it_survives_a_restart_also_while_it_is_scheduled() -> None:
     c = charging()
     c.command(OUT)
@@ -186,6 +188,7 @@ def test_a_controller_that_was_never_heard_is_shown_only_when_it_is_found_silent
     assert reports(c) == [("Faulted", "InternalError")]
 
 
+@pytest.mark.requirement(69)
 def test_a_silent_meter_is_shown_after_five_seconds_while_nobody_charges() -> None:
     c = a_charger()
     c.site.meter_error = "no answer"
@@ -195,6 +198,7 @@ def test_a_silent_meter_is_shown_after_five_seconds_while_nobody_charges() -> No
     assert c.shown == "Faulted/PowerMeterFailure"
 
 
+@pytest.mark.requirement(69)
 def test_a_card_reader_that_fails_is_reported_for_the_station_and_stops_nothing() -> None:
     c = charging()
     c.do(ReaderChanged("no card reader at /dev/ttyUSB1"))
@@ -245,6 +249,7 @@ def test_a_plug_that_the_controller_cannot_see_changes_nothing_shown() -> None:
     assert c.shown == "Available"
 
 
+@pytest.mark.requirement(65)
 def test_a_warning_of_the_controller_has_its_code_beside_the_true_status_and_charging_goes_on() -> None:
     c = charging()
     c.site.faults = ("derating",)
@@ -257,6 +262,7 @@ def test_a_warning_of_the_controller_has_its_code_beside_the_true_status_and_cha
     assert c.shown == "Charging"
 
 
+@pytest.mark.requirement(69)
 def test_flaps_of_the_car_are_not_shown_and_a_real_pause_is() -> None:
     c = charging()
     c.run(5)
@@ -277,6 +283,7 @@ def test_flaps_of_the_car_are_not_shown_and_a_real_pause_is() -> None:
     assert c.statuses[before:] == ["SuspendedEV", "Charging"]
 
 
+@pytest.mark.requirement(65)
 def test_a_fault_that_comes_again_within_its_time_was_never_gone() -> None:
     c = a_charger()
     for _ in range(3):

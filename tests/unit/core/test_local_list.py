@@ -41,6 +41,7 @@ def expected(listed: str, cached: str, rules: Settings, *, online: bool) -> str:
     return "accept" if decisive == "valid" and rules.local_authorize_offline else "refuse"
 
 
+@pytest.mark.requirement(41)
 @pytest.mark.parametrize("listed", INFOS)
 @pytest.mark.parametrize("cached", INFOS)
 @pytest.mark.parametrize("online", [True, False])
@@ -99,6 +100,7 @@ def test_a_differential_list_adds_replaces_and_takes_out() -> None:
     assert version(charger) == 9
 
 
+@pytest.mark.requirement(36)
 @pytest.mark.parametrize("number", [5, 4, 1])
 def test_a_differential_list_that_is_not_newer_is_a_mismatch(number: int) -> None:
     charger = a_charger()
@@ -108,6 +110,7 @@ def test_a_differential_list_that_is_not_newer_is_a_mismatch(number: int) -> Non
     assert saved(charger) == before
 
 
+@pytest.mark.requirement(36)
 def test_the_version_of_an_emptied_list_still_counts_for_the_next_change() -> None:
     charger = a_charger()
     full(charger, 7)
@@ -127,6 +130,7 @@ WRONG = {
 }
 
 
+@pytest.mark.requirement(36, 40)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_list_that_cannot_be_taken_whole_changes_nothing(name: str) -> None:
     number, entries, whole = WRONG[name]
@@ -137,6 +141,7 @@ def test_a_list_that_cannot_be_taken_whole_changes_nothing(name: str) -> None:
     assert saved(charger) == before
 
 
+@pytest.mark.requirement(40)
 def test_the_longest_list_is_taken() -> None:
     charger = a_charger()
     assert full(charger, 1, *MANY[:LONGEST]) is Result.ACCEPTED

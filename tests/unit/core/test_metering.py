@@ -125,6 +125,7 @@ def test_a_meter_that_never_told_its_serial_number_is_not_replaced_by_telling_it
     assert judge(view(reading(1000, serial=None)), reading(1000, 1), POLICY).judgement is Judgement.GOOD
 
 
+@pytest.mark.requirement(55)
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=60))
 def test_a_believed_register_never_runs_backwards_but_for_a_new_beginning(samples: list[int]) -> None:
     seen = MeterView()
@@ -144,6 +145,7 @@ def test_failures_count_from_the_first_of_the_row() -> None:
     assert judge(seen, reading(2, 70), POLICY).view.failed_since is None
 
 
+@pytest.mark.requirement(54)
 @pytest.mark.parametrize(
     ("age", "error", "boot", "good"),
     [(0, None, 1, True), (5, None, 1, True), (5.1, None, 1, False), (0, "no answer", 1, False), (0, None, 2, False)],
@@ -215,6 +217,7 @@ def test_drawing_takes_three_samples_and_lasts_five_minutes_over_a_pause() -> No
 # --- in the station -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement(46)
 def test_a_card_without_a_meter_is_refused_with_the_cause() -> None:
     c = a_charger()
     c.site.meter_error = "meter 1 does not answer: check line and address"
@@ -226,6 +229,7 @@ def test_a_card_without_a_meter_is_refused_with_the_cause() -> None:
     assert c.shown == "Faulted/PowerMeterFailure"
 
 
+@pytest.mark.requirement(46)
 def test_a_card_before_the_first_reading_is_refused() -> None:
     c = a_charger()
     c.state = c.state.put(replace(c.evse, meter=MeterView()))
@@ -234,6 +238,7 @@ def test_a_card_before_the_first_reading_is_refused() -> None:
     assert c.said == "card ****CC03 refused: no meter reading: the meter has not answered yet"
 
 
+@pytest.mark.requirement(54)
 def test_a_meter_lost_in_mid_session_changes_nothing_within_its_grace() -> None:
     c = charging()
     c.site.meter_error = "no answer"
@@ -263,6 +268,7 @@ def test_a_meter_lost_for_longer_suspends_and_goes_on_by_itself_with_the_exact_r
     assert c.evse.meter.unattributed == 0
 
 
+@pytest.mark.requirement(55)
 @pytest.mark.parametrize("far", [Decimal(5), Decimal(90_000_000)])
 def test_a_register_that_breaks_closes_the_session_on_the_last_good_reading(far: Decimal) -> None:
     c = charging()
@@ -327,6 +333,7 @@ def test_energy_without_a_session_belongs_to_nobody() -> None:
     assert c.evse.meter.unattributed == c.site.register - end == 3
 
 
+@pytest.mark.requirement(46)
 def test_sessions_and_what_belongs_to_nobody_make_up_the_register_exactly() -> None:
     c = a_charger()
     begin = c.site.register

@@ -7,6 +7,7 @@ import pytest
 from agent.core.model import IdToken
 
 
+@pytest.mark.requirement(30)
 def test_tokens_are_the_same_in_any_case() -> None:
     assert IdToken("abCD").key == IdToken("ABcd").key
     assert IdToken("abCD").value == "abCD"

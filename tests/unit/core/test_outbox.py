@@ -18,18 +18,21 @@ def test_a_lane_sends_its_head() -> None:
     assert choose([FIRST, SECOND], 0.0) == Send(FIRST)
 
 
+@pytest.mark.requirement(1)
 def test_a_lane_waits_for_its_head_and_lets_nobody_overtake() -> None:
     waiting = Queued(1, "a", None, attempts=1, not_before=50.0)
     assert choose([waiting, SECOND], 49.9) == Wait(50.0)
     assert choose([waiting, SECOND], 50.0) == Send(waiting)
 
 
+@pytest.mark.requirement(4)
 def test_a_lost_link_costs_no_attempt() -> None:
     tried = Queued(1, "a", None, attempts=2, not_before=500.0, error="before")
     after = after_failure(tried, Failure.LINK_LOST, POLICY, 100.0)
     assert after == Queued(1, "a", None, attempts=2, not_before=0.0, error="before")
 
 
+@pytest.mark.requirement(2)
 @pytest.mark.parametrize("failure", [Failure.REFUSED, Failure.TIMED_OUT])
 def test_after_the_nth_failure_it_waits_n_intervals_until_the_attempts_are_used(failure: Failure) -> None:
     now, message, waits = 0.0, FIRST, []

@@ -27,6 +27,7 @@ def seqs(facts: list[Fact]) -> list[int]:
     return [f.seq for f in facts if isinstance(f, SessionStarted | SessionSampled | SessionEnded)]
 
 
+@pytest.mark.requirement(20)
 def test_a_killed_process_goes_on_with_the_same_session() -> None:
     c = charging()
     c.run(100)
@@ -60,6 +61,7 @@ def test_nothing_is_commanded_before_both_devices_were_heard() -> None:
     assert len(c.all(Energise)) == commands[1] + 1
 
 
+@pytest.mark.requirement(47)
 def test_a_session_away_for_too_long_is_closed_on_the_register_found() -> None:
     c = charging()
     c.run(60)
@@ -85,6 +87,7 @@ def test_a_session_whose_register_did_not_move_ended_when_it_was_last_seen() -> 
     assert c.shown == "Available"
 
 
+@pytest.mark.requirement(19, 56)
 def test_a_session_that_was_cut_at_its_start_does_not_end_before_it() -> None:
     c = a_charger()
     c.site.hungry = False
@@ -96,6 +99,7 @@ def test_a_session_that_was_cut_at_its_start_does_not_end_before_it() -> None:
     assert c.only(SessionEnded).at == c.only(SessionStarted).at
 
 
+@pytest.mark.requirement(20)
 def test_a_power_cut_within_the_window_goes_on() -> None:
     c = charging()
     c.crash(down=300, reboot=True, cause=StopReason.POWER_LOSS)
@@ -104,6 +108,7 @@ def test_a_power_cut_within_the_window_goes_on() -> None:
     assert c.shown == "Charging"
 
 
+@pytest.mark.requirement(51)
 def test_a_car_that_left_meanwhile_closes_the_session() -> None:
     c = charging()
     c.site.plugged = c.site.charging = False
@@ -158,6 +163,7 @@ def test_without_a_controller_the_session_is_closed_on_the_register() -> None:
     assert ended.register + c.evse.meter.unattributed == c.site.register
 
 
+@pytest.mark.requirement(55)
 def test_a_replaced_meter_closes_on_the_last_good_reading_and_is_shown() -> None:
     c = charging()
     c.run(70)
@@ -173,6 +179,7 @@ def test_a_replaced_meter_closes_on_the_last_good_reading_and_is_shown() -> None
     assert c.shown == "Finishing"
 
 
+@pytest.mark.requirement(55)
 @pytest.mark.parametrize("register", [Decimal(5), Decimal(2_000_000)])
 def test_an_impossible_register_closes_on_the_last_good_reading(register: Decimal) -> None:
     c = charging()
@@ -216,6 +223,7 @@ def test_a_card_presented_before_the_devices_are_heard_ends_the_session_and_cuts
     assert len(c.all(Energise)) == 1
 
 
+@pytest.mark.requirement(19)
 def test_a_session_that_was_ending_ends_as_it_was_meant_to() -> None:
     c = charging()
     c.run(20)
@@ -331,6 +339,7 @@ def test_an_open_session_alone_makes_the_start_write_nothing() -> None:
     assert same_slices(durable(result.state), slices)
 
 
+@pytest.mark.requirement(20)
 def test_crashes_in_a_row_lose_nothing() -> None:
     c = charging()
     for down in (1, 7, 30, 2):

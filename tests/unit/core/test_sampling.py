@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
+import pytest
+
 from agent.core.commands import ChangeSetting, ResetSetting
 from agent.core.deadlines import next_deadline
 from agent.core.effects import PollMeter
@@ -44,6 +46,7 @@ def test_a_running_session_is_sampled_at_its_interval_counted_from_its_start() -
     assert [s.reading.at.mono - start for s in samples(c, ReadingContext.PERIODIC)] == [60, 120, 180]
 
 
+@pytest.mark.requirement(54)
 def test_missed_samples_are_not_made_up_for() -> None:
     c = charging()
     c.site.meter_error = "no answer"
@@ -82,6 +85,7 @@ def test_another_setting_leaves_the_plan_alone() -> None:
     assert c.evse.next_sample == planned
 
 
+@pytest.mark.requirement(57)
 def test_a_price_boundary_splits_the_energy_on_the_reading_after_it() -> None:
     c = charging(at("22:59:30", a_charger(tariff=DAY_AND_NIGHT)))
     c.run(60)
@@ -96,6 +100,7 @@ def test_a_price_boundary_splits_the_energy_on_the_reading_after_it() -> None:
     assert ended.quality == (Quality.MEASURED,)
 
 
+@pytest.mark.requirement(57)
 def test_the_meter_is_read_at_the_boundary_itself_however_slow_its_poll() -> None:
     c = charging(at("22:59:30", a_charger(tariff=DAY_AND_NIGHT)))
     due = next_deadline(c.state, c.policy)

@@ -105,6 +105,7 @@ def test_a_grant_that_never_could_start_says_so() -> None:
     assert c.said == "the charger was not ready in time: hold the card again"
 
 
+@pytest.mark.requirement(46)
 def test_a_plug_without_a_meter_takes_the_grant_back() -> None:
     c = a_charger()
     c.card(PRIVATE)
@@ -133,6 +134,7 @@ def test_a_controller_that_cannot_tell_the_plug_starts_at_the_card() -> None:
     assert c.all(SessionStarted)
 
 
+@pytest.mark.requirement(52)
 def test_the_phases_follow_car_and_controller() -> None:
     c = charging()
     c.site.hungry = False
@@ -199,6 +201,7 @@ def test_the_end_withdraws_the_offer_at_once_and_reads_the_register_when_nothing
     assert c.all(PollMeter)
 
 
+@pytest.mark.requirement(48)
 def test_energy_that_flows_until_the_contactor_opens_belongs_to_the_session() -> None:
     c = charging()
     c.site.deaf = True
@@ -224,6 +227,7 @@ def test_a_meter_that_is_gone_at_the_end_is_waited_for_and_then_the_last_reading
     assert ended.quality == (Quality.METER_GAP,)
 
 
+@pytest.mark.requirement(51)
 def test_unplugging_ends_the_session() -> None:
     c = charging()
     c.unplug()
@@ -232,6 +236,7 @@ def test_unplugging_ends_the_session() -> None:
     assert c.statuses[-2:] == ["Finishing", "Available"]
 
 
+@pytest.mark.requirement(41, 52)
 def test_a_station_that_keeps_sessions_over_an_unplug_suspends_them() -> None:
     c = charging(a_charger(lambda s: replace(s, stop_on_ev_disconnect=False)))
     c.unplug()
@@ -244,6 +249,7 @@ def test_a_station_that_keeps_sessions_over_an_unplug_suspends_them() -> None:
     assert not c.all(SessionEnded)
 
 
+@pytest.mark.requirement(32)
 def test_after_the_end_the_connector_is_finishing_until_the_plug_is_out() -> None:
     c = charging()
     c.card(PRIVATE)
@@ -288,6 +294,7 @@ def test_an_accepted_start_gives_the_session_its_name_and_changes_nothing_else()
     assert c.shown == "Charging"
 
 
+@pytest.mark.requirement(41, 42)
 @pytest.mark.parametrize("status", [s for s in TokenStatus if s is not TokenStatus.ACCEPTED])
 def test_a_refused_start_stops_at_once_where_stop_on_invalid_is_set(status: TokenStatus) -> None:
     c = fleet()
@@ -305,6 +312,7 @@ def test_a_refused_start_stops_even_where_energy_is_allowed() -> None:
     assert c.only(SessionEnded).reason is StopReason.DE_AUTHORIZED
 
 
+@pytest.mark.requirement(41, 42)
 def test_a_refused_start_suspends_where_it_does_not_stop() -> None:
     c = fleet(a_charger(lambda s: replace(s, stop_on_invalid=False)))
     result = c.answer_start(INVALID, transaction=9)
@@ -318,6 +326,7 @@ def test_a_refused_start_suspends_where_it_does_not_stop() -> None:
     assert c.only(SessionEnded).reason is StopReason.LOCAL
 
 
+@pytest.mark.requirement(42)
 def test_a_refused_start_may_use_what_is_allowed_and_is_suspended_then() -> None:
     c = fleet(a_charger(lambda s: replace(s, stop_on_invalid=False, max_energy_on_invalid_wh=100)))
     c.answer_start(INVALID)
@@ -336,6 +345,7 @@ def test_a_start_whose_token_expired_meanwhile_counts_as_refused() -> None:
     assert c.only(SessionEnded).reason is StopReason.DE_AUTHORIZED
 
 
+@pytest.mark.requirement(15)
 def test_an_answer_after_the_end_is_only_remembered() -> None:
     c = fleet()
     session = c.session
@@ -363,6 +373,7 @@ def test_the_group_of_a_start_is_kept_for_the_stop() -> None:
 # --- reset -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement(19)
 @pytest.mark.parametrize(
     ("kind", "reason"), [(ResetKind.SOFT, StopReason.SOFT_RESET), (ResetKind.HARD, StopReason.HARD_RESET)]
 )
@@ -375,6 +386,7 @@ def test_a_reset_ends_the_session_before_it_restarts(kind: ResetKind, reason: St
     assert c.only(Restart).hard is (kind is ResetKind.HARD)
 
 
+@pytest.mark.requirement(19)
 def test_a_reset_does_not_wait_for_ever_for_a_last_reading() -> None:
     c = charging(a_charger(last_reading_s=100.0))
     c.site.meter_error = "no answer"
@@ -385,6 +397,7 @@ def test_a_reset_does_not_wait_for_ever_for_a_last_reading() -> None:
     assert c.all(Restart)
 
 
+@pytest.mark.requirement(56)
 def test_an_ending_session_is_not_ended_again() -> None:
     c = charging()
     c.card(PRIVATE)

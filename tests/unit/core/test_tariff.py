@@ -144,6 +144,7 @@ def test_the_next_boundary_is_where_a_price_may_change(after: str, expected: str
     assert next_boundary(SLOTS, moment) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
+@pytest.mark.requirement(57)
 @pytest.mark.parametrize("limits", [Restrictions(start=time(1)), Restrictions(end=time(1))])
 def test_hours_that_begin_or_end_at_midnight_without_saying_so_have_a_boundary_there(limits: Restrictions) -> None:
     night = terms(Element((LOW,), limits), zone="UTC")

@@ -103,6 +103,7 @@ def test_the_plug_is_let_go_at_the_end_of_a_session(stop: str) -> None:
     assert c.only(Unlock) == Unlock(ONE, None)
 
 
+@pytest.mark.requirement(41, 44)
 @pytest.mark.parametrize("unlock", [True, False])
 def test_after_a_disconnect_at_the_car_the_socket_opens_or_waits_for_its_card(unlock: bool) -> None:
     c = charging(in_socket(socket(unlock_on_ev_disconnect=unlock)))
@@ -121,6 +122,7 @@ def test_after_a_disconnect_at_the_car_the_socket_opens_or_waits_for_its_card(un
     assert len(c.all(SessionStarted)) == 1
 
 
+@pytest.mark.requirement(44)
 def test_a_card_of_the_group_frees_the_plug_too() -> None:
     c = fleet(in_socket(socket(unlock_on_ev_disconnect=False)), info=OF_FAMILY)
     c.answer_start(OF_FAMILY)
@@ -138,6 +140,7 @@ def test_an_unlock_command_frees_a_plug_that_is_kept_back() -> None:
     assert c.evse.claim is None
 
 
+@pytest.mark.requirement(44)
 def test_a_plug_refused_by_the_central_system_stays_locked_for_its_card() -> None:
     c = fleet(in_socket(socket()))
     c.answer_start(TokenInfo(TokenStatus.INVALID))

@@ -42,6 +42,7 @@ def status(c: Charger, evse: EvseId) -> str:
     return shown[0].value
 
 
+@pytest.mark.requirement(45)
 @pytest.mark.parametrize(("first", "second"), [(ONE, TWO), (TWO, ONE)])
 def test_cards_are_for_the_cars_in_the_order_of_their_plugs(first: EvseId, second: EvseId) -> None:
     c = two()
@@ -54,6 +55,7 @@ def test_cards_are_for_the_cars_in_the_order_of_their_plugs(first: EvseId, secon
     assert started(c) == [(first, ALICE), (second, BOB)]
 
 
+@pytest.mark.requirement(45)
 @pytest.mark.parametrize("evse", [ONE, TWO])
 def test_a_card_that_comes_first_is_for_the_next_plug_wherever_it_is(evse: EvseId) -> None:
     c = two()
@@ -65,6 +67,7 @@ def test_a_card_that_comes_first_is_for_the_next_plug_wherever_it_is(evse: EvseI
     assert started(c) == [(evse, ALICE)]
 
 
+@pytest.mark.requirement(45)
 def test_two_cards_that_come_first_are_for_the_plugs_in_their_order() -> None:
     c = two()
     c.card(ALICE)
@@ -74,6 +77,7 @@ def test_two_cards_that_come_first_are_for_the_plugs_in_their_order() -> None:
     assert started(c) == [(TWO, ALICE), (ONE, BOB)]
 
 
+@pytest.mark.requirement(28)
 def test_a_third_card_has_nowhere_to_wait() -> None:
     c = two()
     c.card(ALICE)
@@ -83,6 +87,7 @@ def test_a_third_card_has_nowhere_to_wait() -> None:
     assert len(c.state.waiting) == 2
 
 
+@pytest.mark.requirement(27)
 def test_a_card_that_waits_is_taken_back_by_showing_it_again() -> None:
     c = two()
     c.card(ALICE)
@@ -165,6 +170,7 @@ def test_the_answer_about_a_card_that_came_first_finds_the_car_that_was_plugged_
     assert started(c) == [(TWO, ALICE)]
 
 
+@pytest.mark.requirement(45)
 def test_two_questions_at_once_are_for_two_connectors() -> None:
     c = two()
     known(c)

@@ -171,6 +171,7 @@ def test_a_refused_push_tells_why() -> None:
     assert content == {"status": "Rejected", "data": '{"reason":"older"}'}
 
 
+@pytest.mark.requirement(34, 66)
 @pytest.mark.parametrize(
     ("action", "payload", "code"),
     [
@@ -231,6 +232,7 @@ def test_known_actions_that_are_not_announced_are_not_supported(action: str) -> 
     assert refusal(action, {}).code == "NotSupported"
 
 
+@pytest.mark.requirement(66)
 @pytest.mark.parametrize("action", ["Foo", "", "reset", "../v201/schemas/Reset", "x" * 10_000])
 def test_unknown_actions_are_not_implemented(action: str) -> None:
     assert refusal(action, {}).code == "NotImplemented"
@@ -275,6 +277,7 @@ VALUES = st.recursive(
 FIELDS = st.sampled_from(["connectorId", "idTag", "key", "value", "type", "vendorId", "messageId", "data", "x"])
 
 
+@pytest.mark.requirement(66)
 @given(st.sampled_from(sorted(DECODERS)), st.dictionaries(FIELDS, VALUES, max_size=4))
 def test_any_payload_is_a_command_an_answer_or_an_rpc_error(action: str, payload: JsonObject) -> None:
     with suppress(RpcError):

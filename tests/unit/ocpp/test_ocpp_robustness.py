@@ -86,6 +86,7 @@ async def test_an_answer_in_the_very_moment_of_its_time_out_is_never_lost() -> N
     assert any(reply is None for reply in replies)
 
 
+@pytest.mark.requirement(14)
 async def test_an_answer_to_an_earlier_connection_answers_no_other_command_with_the_same_id() -> None:
     central = Central()
     async with running(central) as station:
@@ -129,6 +130,7 @@ async def test_a_start_that_is_answered_after_it_was_given_up_still_names_what_w
 # ---- silence and floods ----
 
 
+@pytest.mark.requirement(4)
 async def test_each_time_out_counts_as_an_attempt_also_the_one_that_ends_the_connection() -> None:
     central = Central(answering={"StopTransaction": Silence()})
     async with running(central) as station:
@@ -141,6 +143,7 @@ async def test_each_time_out_counts_as_an_attempt_also_the_one_that_ends_the_con
         assert len({c.message_id for c in central.of("StopTransaction")}) == 1
 
 
+@pytest.mark.requirement(1)
 async def test_other_messages_flow_while_a_message_of_a_session_waits_for_its_next_try() -> None:
     central = Central(answering={"StopTransaction": Silence()})
     async with running(central) as station:
@@ -227,6 +230,7 @@ async def test_a_ledger_that_can_be_read_again_is_no_trouble_any_more_although_n
         assert len(central.connections) == 1
 
 
+@pytest.mark.requirement(3, 25)
 async def test_a_pending_station_boots_for_ever_without_growing() -> None:
     pending = {"status": "Pending", "currentTime": "2026-11-21T20:15:03Z", "interval": 0}
     central = Central(answering={"BootNotification": pending})
@@ -377,6 +381,7 @@ async def test_a_first_company_code_is_dialled_at_once_although_nobody_asked_for
 # ---- the end ----
 
 
+@pytest.mark.requirement(12, 15)
 @pytest.mark.timeout(30)
 async def test_cancelled_at_any_moment_it_ends_and_says_nothing_more() -> None:
     central = Central(answering={"MeterValues": [{}, {}, Silence()]})

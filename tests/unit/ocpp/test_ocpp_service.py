@@ -114,6 +114,7 @@ async def test_the_station_dials_its_own_address_and_offers_its_protocols() -> N
     assert station.service.status().protocol is None
 
 
+@pytest.mark.requirement(22)
 async def test_boot_comes_first_tells_the_time_and_the_statuses_follow() -> None:
     central = Central()
     await central.listen()
@@ -133,6 +134,7 @@ async def test_boot_comes_first_tells_the_time_and_the_statuses_follow() -> None
         assert station.events[:2] == [CloudChanged(True, None), CloudChanged(True, Registration.ACCEPTED)]
 
 
+@pytest.mark.requirement(22)
 async def test_pending_and_rejected_stations_say_nothing_but_boot_until_they_are_accepted() -> None:
     central = Central(answering={"BootNotification": [boot("Pending", 1), boot("Rejected", 1), boot("Accepted", 300)]})
     async with running(central) as station:
@@ -149,6 +151,7 @@ async def test_pending_and_rejected_stations_say_nothing_but_boot_until_they_are
         assert AuthorizationAnswered(1, None) in station.events
 
 
+@pytest.mark.requirement(3, 22, 23)
 @pytest.mark.parametrize(
     "first", [Failing("InternalError"), {"status": "Maybe"}, {}, boot("Pending", 0), boot("Rejected", -3), Silence()]
 )
@@ -241,6 +244,7 @@ async def test_an_unreachable_central_system_is_dialled_until_it_is_there() -> N
         await station.accepted()
 
 
+@pytest.mark.requirement(10, 11)
 async def test_delays_grow_and_start_anew_after_an_accepted_boot() -> None:
     central = Central(statuses=[503, 503, 503])
     await central.listen()
@@ -333,6 +337,7 @@ async def test_a_status_without_an_answer_is_told_again() -> None:
         await eventually(lambda: station.service.status().last_error is None)
 
 
+@pytest.mark.requirement(1)
 async def test_a_card_is_asked_about_before_all_that_waits() -> None:
     central = Central()
     async with running(central) as station:
@@ -397,6 +402,7 @@ async def test_a_late_verdict_is_passed_on_and_kept_for_the_cache() -> None:
 # ---- the lane ----
 
 
+@pytest.mark.requirement(1)
 async def test_a_session_is_delivered_in_order_under_the_name_that_its_start_was_given() -> None:
     central = Central()
     async with running(central) as station:
@@ -445,6 +451,7 @@ class History(list[tuple[str, Any]]):
         super().append(entry)
 
 
+@pytest.mark.requirement(4)
 async def test_after_a_broken_link_the_same_message_is_sent_again_at_no_cost() -> None:
     central = Central(answering={"StartTransaction": [HangUp(), HangUp(), HangUp(), {"transactionId": 7}]})
     async with running(central) as station:
@@ -459,6 +466,7 @@ async def test_after_a_broken_link_the_same_message_is_sent_again_at_no_cost() -
         assert central.of("StopTransaction")[0].payload["transactionId"] == 7
 
 
+@pytest.mark.requirement(73)
 async def test_what_was_sent_by_an_earlier_run_is_sent_again_as_it_stands() -> None:
     central = Central()
     async with running(central) as station:
@@ -471,6 +479,7 @@ async def test_what_was_sent_by_an_earlier_run_is_sent_again_as_it_stands() -> N
         assert texts(central, "StartTransaction") == [text]
 
 
+@pytest.mark.requirement(2, 5)
 async def test_a_refused_start_is_tried_again_then_given_up_and_its_stop_is_transaction_minus_one() -> None:
     central = Central(
         answering={"StartTransaction": [Failing("InternalError"), Failing("GenericError"), {}, {"transactionId": 9}]}
@@ -493,6 +502,7 @@ async def test_a_refused_start_is_tried_again_then_given_up_and_its_stop_is_tran
         await eventually(lambda: station.service.status().last_error is None)
 
 
+@pytest.mark.requirement(1)
 async def test_retries_wait_their_time_while_other_messages_flow() -> None:
     central = Central(answering={"StopTransaction": [Failing("InternalError"), {}]})
     async with running(central) as station:
@@ -508,6 +518,7 @@ async def test_retries_wait_their_time_while_other_messages_flow() -> None:
         assert second.at - first.at >= 0.95
 
 
+@pytest.mark.requirement(2, 4)
 async def test_a_time_out_uses_an_attempt_up() -> None:
     central = Central(answering={"StopTransaction": Silence()})
     async with running(central) as station:
@@ -520,6 +531,7 @@ async def test_a_time_out_uses_an_attempt_up() -> None:
         assert station.lane.quarantine[0][1] == "no answer in time"
 
 
+@pytest.mark.requirement(73)
 async def test_a_late_answer_to_a_start_spares_the_next_try() -> None:
     central = Central(answering={"StartTransaction": Silence()})
     async with running(central) as station:
@@ -541,6 +553,7 @@ async def test_a_verdict_against_the_token_comes_with_its_transaction() -> None:
         await eventually(lambda: expected in station.events)
 
 
+@pytest.mark.requirement(2)
 async def test_a_message_that_costs_the_registration_each_time_is_given_up_in_the_end() -> None:
     central = Central(answering={"StopTransaction": Failing("SecurityError")})
     async with running(central) as station:
@@ -553,6 +566,7 @@ async def test_a_message_that_costs_the_registration_each_time_is_given_up_in_th
         await eventually(lambda: len(central.of("BootNotification")) == 3)
 
 
+@pytest.mark.requirement(73)
 async def test_an_answer_that_could_not_be_kept_is_kept_later_and_nothing_is_sent_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -597,6 +611,7 @@ async def test_a_ledger_that_cannot_be_written_stops_the_lane_and_nothing_else()
         assert central.of("StartTransaction") == []
 
 
+@pytest.mark.requirement(2, 9)
 async def test_a_message_whose_start_is_nowhere_does_not_block_those_behind_it() -> None:
     central = Central()
     async with running(central) as station:
@@ -677,6 +692,7 @@ async def test_fifty_calls_at_once_are_all_answered_in_order() -> None:
         assert [r[1] for r in central.replies] == [f"s{n}" for n in range(50)]
 
 
+@pytest.mark.requirement(14)
 async def test_a_call_that_comes_twice_reaches_the_core_once() -> None:
     central = Central()
     async with running(central) as station:
@@ -692,6 +708,7 @@ async def test_a_call_that_comes_twice_reaches_the_core_once() -> None:
         assert len(station.commands()) == 1
 
 
+@pytest.mark.requirement(14, 66)
 async def test_garbage_does_not_disturb_the_link() -> None:
     central = Central()
     async with running(central) as station:
@@ -786,6 +803,7 @@ async def test_before_boot_was_answered_every_call_is_a_security_error_at_once(a
         assert station.commands() == []
 
 
+@pytest.mark.requirement(22)
 async def test_a_rejected_station_answers_nobody() -> None:
     central = Central(answering={"BootNotification": boot("Rejected", 60)})
     async with running(central) as station:

@@ -28,6 +28,7 @@ def test_a_station_boots_on_its_first_connection() -> None:
     assert not station.accepted
 
 
+@pytest.mark.requirement(25)
 def test_an_accepted_station_does_not_boot_again_on_a_reconnect() -> None:
     station = registering()
     booted(station, ACCEPTED, 300)
@@ -44,6 +45,7 @@ def test_the_interval_of_a_pending_or_rejected_station_is_kept(registration: Reg
     assert station.error is not None
 
 
+@pytest.mark.requirement(22)
 @pytest.mark.parametrize("registration", [PENDING, REJECTED])
 def test_an_interval_of_zero_leads_to_an_own_sane_one(registration: Registration) -> None:
     station = registering()
@@ -52,6 +54,7 @@ def test_an_interval_of_zero_leads_to_an_own_sane_one(registration: Registration
     assert station.boot_at >= 110.0
 
 
+@pytest.mark.requirement(22)
 def test_a_rejected_station_stays_silent_over_a_reconnect() -> None:
     station = registering()
     booted(station, REJECTED, 60, 100.0)
@@ -66,6 +69,7 @@ def test_a_pending_station_boots_at_once_on_another_connection() -> None:
     assert station.boot_at == 110.0
 
 
+@pytest.mark.requirement(3, 23)
 def test_failures_are_retried_at_growing_intervals() -> None:
     station = registering()
     waits: list[float | None] = []

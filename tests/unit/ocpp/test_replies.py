@@ -43,6 +43,20 @@ def test_an_id_that_comes_twice_is_answered_once_for_each_call() -> None:
     assert taken(replies) == ["first", "second"]
 
 
+def test_a_call_that_comes_again_before_its_answer_gets_the_same_in_its_turn() -> None:
+    replies = Replies()
+    replies.repeat("a")
+    replies.expect("a")
+    replies.repeat("a")
+    replies.expect("b")
+    replies.repeat("a")
+    replies.expect("a")
+    replies.fill("a", "first")
+    replies.fill("b", "other")
+    replies.fill("a", "second")
+    assert taken(replies) == ["first", "first", "other", "first", "second"]
+
+
 def test_no_answer_and_an_answer_to_nobody_change_nothing() -> None:
     replies = Replies()
     replies.expect("a")

@@ -75,6 +75,7 @@ def test_what_is_no_answer_leaves_the_call_in_flight(text: str) -> None:
     assert rpc.received('[3,"a",{}]') == Answered("a", {})
 
 
+@pytest.mark.requirement(14)
 def test_a_second_answer_is_an_answer_to_nothing() -> None:
     rpc = Rpc()
     fly(rpc)
@@ -133,6 +134,7 @@ def test_calls_cross_while_ours_is_in_flight() -> None:
     assert rpc.in_flight == "a"
 
 
+@pytest.mark.requirement(14)
 def test_a_call_that_comes_twice_is_executed_once_and_answered_the_same() -> None:
     rpc = Rpc()
     call = '[2,"s1","Reset",{"type":"Soft"}]'
@@ -176,6 +178,7 @@ def test_memory_of_answered_calls_is_bounded_and_open_ones_are_kept() -> None:
     assert rpc.result("open", {}) is not None
 
 
+@pytest.mark.requirement(66)
 @pytest.mark.parametrize(
     "text",
     [
@@ -190,6 +193,7 @@ def test_garbage_is_dropped_without_an_answer(text: str) -> None:
     assert received.reply is None
 
 
+@pytest.mark.requirement(66)
 @pytest.mark.parametrize(
     "text",
     [
@@ -258,6 +262,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.requirement(66)
 @given(st.one_of(st.text(), st.binary(), JSON.map(json.dumps)))
 def test_nothing_that_is_received_raises(data: str | bytes) -> None:
     rpc = Rpc()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from agent.core.effects import ReportStatus
 from agent.core.instant import Instant
 from agent.core.model import ConnectorStatus, ErrorCode, EvseId
@@ -44,6 +46,7 @@ def test_nothing_is_told_before_somebody_listens() -> None:
     assert statuses.ready_at is None
 
 
+@pytest.mark.requirement(53)
 def test_changes_are_told_in_their_order_while_somebody_listens() -> None:
     statuses = online()
     drain(statuses)
@@ -59,6 +62,7 @@ def test_what_is_told_already_is_not_told_again() -> None:
     assert drain(statuses) == []
 
 
+@pytest.mark.requirement(53)
 def test_a_status_that_returns_while_the_other_is_under_way_is_told() -> None:
     statuses = online()
     drain(statuses)
@@ -77,6 +81,7 @@ def test_another_error_alone_is_told() -> None:
     assert drain(statuses) == [(0, "Available")]
 
 
+@pytest.mark.requirement(53)
 def test_after_a_reconnect_only_the_last_differing_status_of_each_connector_is_told() -> None:
     statuses = online()
     drain(statuses)
@@ -107,6 +112,7 @@ def test_churn_that_ends_where_it_began_is_not_told() -> None:
     assert drain(statuses) == []
 
 
+@pytest.mark.requirement(69)
 def test_a_status_shorter_than_the_minimum_is_not_told() -> None:
     statuses = online()
     drain(statuses)
@@ -136,6 +142,7 @@ def test_an_unanswered_status_is_told_again_a_few_times() -> None:
     assert statuses.take(1.0) is None
 
 
+@pytest.mark.requirement(53)
 def test_a_newer_status_replaces_the_repetition_of_an_unanswered_one() -> None:
     statuses = online()
     drain(statuses)

@@ -51,6 +51,7 @@ def test_the_vectors_are_read_as_they_say(vector: dict[str, Any], *, watched: bo
     assert [described(event) for event in seen] == vector["expect"]
 
 
+@pytest.mark.requirement(62)
 @given(st.lists(st.binary(min_size=5, max_size=5), max_size=5), st.data())
 def test_any_chunking_of_a_stream_gives_the_same_cards(uids: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(frame(uid) for uid in uids)
@@ -63,6 +64,7 @@ def test_any_chunking_of_a_stream_gives_the_same_cards(uids: list[bytes], data: 
     assert [event.uid for event in seen if isinstance(event, Tag)] == [uid for uid in uids if uid not in noise]
 
 
+@pytest.mark.requirement(62)
 @given(st.lists(st.binary(max_size=300), max_size=8))
 def test_noise_neither_raises_nor_grows_the_buffer(chunks: list[bytes]) -> None:
     frames = Rdm6300Frames()
@@ -85,6 +87,7 @@ def test_white_space_is_no_digit() -> None:
     assert Rdm6300Frames().feed(b"\x0262E3086CED  \x03", 1.0) == [FrameError(FrameFault.FRAMING, 1.0)]
 
 
+@pytest.mark.requirement(62)
 def test_an_open_frame_has_a_deadline() -> None:
     frames = Rdm6300Frames()
     assert frames.deadline is None

@@ -52,6 +52,7 @@ async def test_a_card_that_is_held_is_one_token(pty: Pty) -> None:
         assert await anext(cards) == IdToken("0C000621A5")
 
 
+@pytest.mark.requirement(62)
 async def test_noise_and_cut_frames_yield_nothing(pty: Pty) -> None:
     reader = reader_on(pty)
     async with aclosing(reader.cards()) as cards:

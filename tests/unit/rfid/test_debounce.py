@@ -30,6 +30,7 @@ def test_the_vectors_are_reported_as_they_say(vector: dict[str, Any]) -> None:
     assert reports == vector["reports"]
 
 
+@pytest.mark.requirement(39)
 @pytest.mark.parametrize(
     ("reads", "reported"),
     [

@@ -117,6 +117,7 @@ UIDS = (
 )
 
 
+@pytest.mark.requirement(62)
 @given(st.lists(UIDS, max_size=5), st.binary(max_size=3), st.data())
 def test_any_chunking_of_a_stream_gives_the_same_cards(uids: list[bytes], idle: bytes, data: st.DataObject) -> None:
     stream = idle.replace(b"\xff", b"\x55") + many(uids)
@@ -128,6 +129,7 @@ def test_any_chunking_of_a_stream_gives_the_same_cards(uids: list[bytes], idle: 
     assert tags_in(heard) == uids
 
 
+@pytest.mark.requirement(62)
 @given(st.lists(st.one_of(st.binary(max_size=300), st.just(b"\x00\xff\xff\xff\x01\x08\xf7" + bytes(90))), max_size=8))
 def test_noise_neither_raises_nor_grows_the_buffer(chunks: list[bytes]) -> None:
     frames = Pn532Frames()

@@ -258,6 +258,7 @@ def test_a_reader_that_is_well_but_never_finishes_a_search_is_given_up() -> None
     assert not [event for event in told if isinstance(event, Ready)]
 
 
+@pytest.mark.requirement(62)
 @pytest.mark.parametrize("noise", [ACK, b"\xff\x55\x00\x00\xff\x02\xfe", bytes(30)], ids=["ACKs", "garbage", "zeros"])
 def test_noise_without_end_hides_no_dead_reader(noise: bytes) -> None:
     board = Board()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from agent.core.commands import BlockCard, CallRef, Result
 from agent.core.effects import Answer, Effect, Energise, Indicate, ReportStatus, SafetyEffect, Stop
 from agent.core.errors import JournalFull
@@ -126,6 +128,7 @@ async def test_a_register_that_cannot_be_noted_is_seen_all_the_same() -> None:
     assert loop.journal_error is not None
 
 
+@pytest.mark.requirement(18, 35)
 async def test_a_full_disk_starts_nothing_and_heals_by_itself() -> None:
     diary, clock = Diary(full=True), HandClock()
     loop = a_loop(diary, clock)
@@ -140,6 +143,7 @@ async def test_a_full_disk_starts_nothing_and_heals_by_itself() -> None:
     assert diary.effects(Energise) == [Energise(ONE, MilliAmp(16000))]
 
 
+@pytest.mark.requirement(35)
 async def test_who_waits_for_an_answer_is_refused_when_the_ledger_is_full() -> None:
     diary, clock = Diary(full=True), HandClock()
     loop = a_loop(diary, clock)
@@ -220,6 +224,7 @@ async def test_a_deadline_is_kept_without_an_event() -> None:
     assert any(isinstance(line, Indicate) and not line.accepted for line in diary.lines)
 
 
+@pytest.mark.requirement(18)
 async def test_commands_are_never_dropped_however_many_polls_wait() -> None:
     diary, clock = Diary(), HandClock()
     loop = a_loop(diary, clock)
@@ -274,6 +279,7 @@ async def test_a_deadline_that_cannot_be_committed_does_not_spin() -> None:
     assert loop.journal_error is not None
 
 
+@pytest.mark.requirement(35)
 async def test_no_power_is_offered_while_the_ledger_fails() -> None:
     diary, clock = Diary(), HandClock()
     loop = a_loop(diary, clock)

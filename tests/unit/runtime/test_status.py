@@ -128,7 +128,7 @@ CONTRACT = """
                            "values": {"power_total": 0.0, "voltage_l1": 230.1},
                            "unattributed_wh": 0.0, "warnings": [], "last_error": null},
                  "evse": {"ok": true, "state": "A", "connected": false, "charging": false,
-                          "current_limit_a": 16.0, "faults": [], "last_error": null},
+                          "current_limit_a": 16.0, "faults": [], "warnings": [], "last_error": null},
                  "session": null, "waiting": null}],
  "waiting": [],
  "deliveries": []}
@@ -198,6 +198,7 @@ def test_a_station_that_has_heard_of_nothing_claims_nothing() -> None:
                     "charging": None,
                     "current_limit_a": None,
                     "faults": [],
+                    "warnings": [],
                     "last_error": None,
                 },
                 "session": None,
@@ -289,6 +290,7 @@ def test_a_controller_that_does_not_answer_has_no_state() -> None:
         "charging": None,
         "current_limit_a": 16.0,
         "faults": [],
+        "warnings": [],
         "last_error": "no answer",
     }
 
@@ -474,3 +476,9 @@ def test_cards_that_came_before_any_car_wait_at_the_station() -> None:
         {"id_tag": "**********E5F6", "for": "car"},
         {"id_tag": "**********E5F6", "for": "central-system"},
     ]
+
+
+def test_doubts_about_a_controllers_settings_are_shown_beside_it() -> None:
+    installed = Installed("abb_b21", evse_warnings=("watchdog (register 257) is 0 and does not take 15000",))
+    evse = part(GOOD, "evse", replace(SERVICES, installed={EvseId(1): installed}))
+    assert evse["warnings"] == ["watchdog (register 257) is 0 and does not take 15000"]
