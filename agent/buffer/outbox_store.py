@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
+from uuid import uuid4
 
 from agent.buffer.codec import SAMPLES, load_fact
 from agent.buffer.database import Database, Statement
@@ -49,6 +50,13 @@ GIVE_UP: Final = (
     "UPDATE outbox SET state = 'quarantined', attempts = ?, error = ?, settled_at = ?"
     " WHERE destination = ? AND fact = ? AND state = 'queued'"
 )
+OF_SESSION: Final = """
+SELECT o.fact, o.state, o.text IS NOT NULL AS was_sent, o.fact = s.start_fact AS is_start
+FROM outbox AS o JOIN session AS s ON s.id = o.session WHERE o.destination = ? AND o.session = ? ORDER BY o.fact
+"""
+FRESH: Final = "state = 'queued', attempts = 0, error = NULL, settled_at = NULL"
+AGAIN: Final = f"UPDATE outbox SET {FRESH} WHERE destination = ? AND fact = ?"  # noqa: S608  # the constant above
+ANEW: Final = f"UPDATE outbox SET {FRESH}, text = NULL, message_id = ? WHERE destination = ? AND fact = ?"  # noqa: S608  # as above
 CALLED: Final = (
     "SELECT d.session FROM delivery AS d JOIN session AS s ON s.id = d.session"
     " WHERE d.destination = ? AND d.transaction_id = ? ORDER BY s.start_fact DESC LIMIT 1"
@@ -118,6 +126,28 @@ class OutboxStore:
         settled = (message.attempts, error, at.wall.isoformat())
         await self._database.write([(GIVE_UP, (*settled, self._destination, message.row))])
         self._not_before.pop(message.row, None)
+
+    async def resend(self, session: SessionId) -> int:
+        """Put what was given up of a session back into the lane, and return how many messages that is.
+
+        A message keeps its id and its text, so that a central system which had taken it can tell. Only what followed a
+        start that was given up went out with no transaction (-1), or not at all: it becomes new messages, which carry
+        the name that the start gets now.
+        """
+        rows = await self._database.read(OF_SESSION, (self._destination, session))
+        given_up = {row["fact"] for row in rows if row["state"] == "quarantined"}
+        nameless = any(row["is_start"] and row["fact"] in given_up for row in rows)
+        again: list[Statement] = []
+        for row in rows:
+            if nameless and not row["is_start"] and row["was_sent"]:
+                again.append((ANEW, (str(uuid4()), self._destination, row["fact"])))
+            elif row["fact"] in given_up:
+                again.append((AGAIN, (self._destination, row["fact"])))
+        if again:
+            await self._database.write(again)
+            for row in rows:
+                self._not_before.pop(row["fact"], None)
+        return len(again)
 
     async def session_of(self, transaction: int | str) -> SessionId | None:
         """Return the session that this destination calls so, the newest where it has used a name again."""

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.cli import balance, export
+from agent.cli import balance, export, resend
 from agent.cli.context import CommandFailed
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     show_parser.set_defaults(run=show)
     export.register(verbs, shared)
     balance.register(verbs, shared)
+    resend.register(verbs, shared)
 
 
 def list_sessions(context: Context, options: argparse.Namespace) -> int:
@@ -53,7 +54,7 @@ def show(context: Context, options: argparse.Namespace) -> int:
     from agent.cli.ledger import read
 
     station = context.config().station
-    record = _only(options.id, read(station.state_dir, sessions))
+    record = only(options.id, read(station.state_dir, sessions))
 
     def text() -> str:
         from agent.cli.render import local_zone
@@ -71,7 +72,7 @@ def _for_people(record: SessionRecord) -> Document:
     return {**to_full_json(record), "duration_s": None if record.duration_s is None else str(record.duration_s)}
 
 
-def _only(prefix: str, records: Sequence[SessionRecord]) -> SessionRecord:
+def only(prefix: str, records: Sequence[SessionRecord]) -> SessionRecord:
     """Return the only session whose id begins so. Raises: CommandFailed."""
     wanted = prefix.strip().lower()
     found = [record for record in records if record.id.startswith(wanted)]

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +24,21 @@ from typing import Final, Self, TypeAlias
 from agent.core.asked import INSTALLER
 from agent.core.commands import CallRef, Command, LinkCompany, Outcome, Result, UnlinkCompany
 from agent.core.effects import Answer, Effect
-from agent.core.errors import AgentError
+from agent.core.errors import AgentError, JournalError
 from agent.core.events import CommandReceived, Event
 from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import changed
 from agent.runtime.keys import change_of, key_named
-from agent.runtime.requests import SOCKET, STATUS, Refused, Request, SettingRequest, command_of
+from agent.runtime.requests import (
+    RESEND,
+    SOCKET,
+    STATUS,
+    Refused,
+    Request,
+    SettingRequest,
+    command_of,
+    session_of,
+)
 
 Document: TypeAlias = dict[str, object]
 
@@ -148,17 +157,20 @@ class ControlServer:
         status: Callable[[], Mapping[str, object]],
         *,
         view: Callable[[], StationView],
+        resend: Callable[[str], Awaitable[int]],
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
 
         post: takes events of the core; status: the ``status --json`` document of this moment; view: what decides how
-        configuration keys may be changed.
+        configuration keys may be changed; resend: puts what was given up of a session back into the queue, returns how
+        many messages that is, and raises JournalError.
         """
         self._path = state_dir / SOCKET
         self._post = post
         self._status = status
         self._view = view
+        self._resend = resend
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -251,6 +263,8 @@ class ControlServer:
             request = request_of(line)
             if request.get("command") == STATUS:
                 return success(self._status())
+            if request.get("command") == RESEND:
+                return await self._send_again(session_of(request))
             command = command_of(request)
             if isinstance(command, SettingRequest):
                 return await self._change(command)
@@ -271,6 +285,16 @@ class ControlServer:
         if outcome.result not in DONE:
             return self._reply(outcome)
         return success({"key": key.name, "value": key.read(self._view()), **changed(outcome)})
+
+    async def _send_again(self, session: str) -> Document:
+        """Put what was given up of a session back into the queue. Raises: Refused."""
+        try:
+            messages = await self._resend(session)
+        except JournalError as error:
+            raise Refused(str(error)) from error
+        if not messages:
+            raise Refused(f"nothing of session {session} was given up: look at `wallbox-agent sessions show {session}`")
+        return success({"session": session, "messages": messages})
 
     async def _outcome(self, command: Command) -> Outcome:
         """Let the core carry out a command, and return what came of it. Raises: Unanswered."""

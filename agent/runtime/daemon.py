@@ -23,7 +23,7 @@ from agent.core.company import Company
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
-from agent.core.model import EvseId, MilliAmp, StopReason
+from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
 from agent.core.recovery import recover
 from agent.core.settings import Overrides, Settings
 from agent.core.state import Availability, Durable, IdSource, Tokens, restored
@@ -113,7 +113,9 @@ class Daemon:
         self.reader = self._reader()
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
-        self.control = ControlServer(config.station.state_dir, self.loop.post, self.status, view=self._view)
+        self.control = ControlServer(
+            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
+        )
         self.performer.destinations.update({CLOUD: self.service, "control": self.control})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
 
@@ -316,6 +318,11 @@ class Daemon:
             meter_type=first.model,
             meter_serial=first.serial,
         )
+
+    async def _resend(self, session: str) -> int:
+        messages = await self.outbox.resend(SessionId(session))
+        self.service.facts_committed()
+        return messages
 
     def _view(self) -> StationView:
         state = self.loop.state

@@ -35,6 +35,8 @@ TEXT_LENGTH: Final = 100
 VALUE_LENGTH: Final = 500
 """OCPP 1.6 ed. 2, section 7.29 (KeyValue)."""
 STATUS: Final = "status"
+RESEND: Final = "resend"
+SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
 HEX_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[:\-. ]?[0-9A-Fa-f]{2})*")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 
@@ -74,11 +76,19 @@ def company_code(text: str) -> str:
     return code
 
 
+def session_of(request: Request) -> str:
+    """Return the id of the session that a request is about. Raises: ValueError."""
+    session = request.get("session")
+    if not isinstance(session, str) or not SESSION_ID.fullmatch(session):
+        _refuse("session: give the whole id, as `wallbox-agent sessions list --json` has it")
+    return session
+
+
 def command_of(request: Request) -> Command | SettingRequest:
     """Return the command that a request asks for, or the key that it changes. Raises: ValueError."""
     name = request.get("command")
     if not isinstance(name, str) or (name not in BUILDERS and name not in SETTINGS):
-        _refuse(f"unknown command {name!r}: known are {STATUS}, {', '.join((*BUILDERS, *SETTINGS))}")
+        _refuse(f"unknown command {name!r}: known are {STATUS}, {RESEND}, {', '.join((*BUILDERS, *SETTINGS))}")
     if name in SETTINGS:
         return SettingRequest(_text(request, "key"), _value(request) if name == CONFIG_SET else None)
     return BUILDERS[name](request)

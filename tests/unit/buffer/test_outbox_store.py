@@ -332,3 +332,49 @@ async def test_samples_that_nobody_takes_are_thinned_and_starts_and_ends_never(
         assert 5 <= sum(isinstance(fact, MeterSampled) for fact in rows) <= 36
         assert 20 <= sum(isinstance(fact, SessionSampled) for fact in rows) <= 76
         assert len(await ledger.outbox.history(SessionId("s1"))) == 301
+
+
+async def test_what_was_given_up_is_sent_again_with_its_id_and_text(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (started(), sampled(), ended(seq=2)), at(4000))
+        await ledger.acknowledge_head(42)
+        await ledger.acknowledge_head()
+        (end,) = await ledger.outbox.rows(5)
+        await ledger.outbox.sending([(end.message.row, "the stop")])
+        await ledger.give_up_head()
+        assert await ledger.outbox.count() == 0
+        assert await ledger.outbox.resend(SessionId("s1")) == 1
+        (again,) = await ledger.outbox.rows(5)
+        assert (again.message.message_id, again.text, again.transaction) == (end.message.message_id, "the stop", 42)
+        assert (again.message.attempts, again.message.error) == (0, None)
+        assert await ledger.outbox.resend(SessionId("s1")) == 0
+
+
+async def test_a_start_that_was_given_up_takes_along_what_went_out_without_its_name(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (started(), sampled(), ended(seq=2)), at(4000))
+        (start, _, _) = await ledger.outbox.rows(5)
+        await ledger.outbox.sending([(start.message.row, "the start")])
+        await ledger.give_up_head()
+        _, end = await ledger.outbox.rows(5)
+        await ledger.outbox.sending([(end.message.row, "the stop of -1")])
+        await ledger.acknowledge_head()
+        await ledger.acknowledge_head()
+        assert await ledger.outbox.resend(SessionId("s1")) == 2
+        first, second = await ledger.outbox.rows(5)
+        assert (first.message.message_id, first.text) == (start.message.message_id, "the start")
+        assert second.text is None
+        assert second.message.message_id != end.message.message_id
+        assert not second.start_given_up
+        await ledger.acknowledge_head(7)
+        (last,) = await ledger.outbox.rows(5)
+        assert last.transaction == 7
+
+
+async def test_a_session_that_went_well_or_that_nobody_knows_is_not_sent_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as ledger:
+        await ledger.journal.commit(EMPTY, (started(), ended()), at(4000))
+        await ledger.acknowledge_head(42)
+        assert await ledger.outbox.resend(SessionId("s1")) == 0
+        assert await ledger.outbox.resend(SessionId("nobody")) == 0
+        assert await ledger.outbox.count() == 1

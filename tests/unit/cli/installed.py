@@ -99,6 +99,10 @@ class Station:
         """Return what decides how keys may be changed."""
         return StationView(1, self.state.overrides.over(POLICY.settings), self.state.company)
 
+    async def resend(self, session: str) -> int:
+        """Return how many messages of a session are put back: of the first one three, of others none."""
+        return 3 if session.endswith("1") else 0
+
     def status(self) -> dict[str, object]:
         """Return the status document of this moment."""
         return status_document(self.state, ServiceViews("NL-ACME-000123", "1.0.0", self.uptime_s))
@@ -109,7 +113,9 @@ class Station:
         begun = threading.Event()
 
         async def serve() -> None:
-            server = ControlServer(self.state_dir, lambda event: self._post(event, server), self.status, view=self.view)
+            server = ControlServer(
+                self.state_dir, lambda event: self._post(event, server), self.status, view=self.view, resend=self.resend
+            )
             task = asyncio.create_task(server.run())
             self._serving = (asyncio.get_running_loop(), task)
             await server.listening.wait()

@@ -23,6 +23,7 @@ import pytest
 from agent.core.commands import CallRef, ChangeSetting, ClearCache, Outcome, RemoteStart, Result
 from agent.core.company import Company
 from agent.core.effects import Answer
+from agent.core.errors import JournalFull
 from agent.core.events import CommandReceived, Event
 from agent.core.instant import Instant
 from agent.core.model import EvseId, IdToken
@@ -49,6 +50,10 @@ POLICY = Policy(evses=(EvsePolicy(EvseId(1)),))
 Json = dict[str, object]
 
 
+GIVEN_UP = "019a1234-0000-7000-8000-000000000001"
+BROKEN = "019a1234-0000-7000-8000-00000000dead"
+
+
 @dataclass
 class Station:
     """The core, stepped as soon as an event is posted."""
@@ -67,6 +72,12 @@ class Station:
 
     def view(self) -> StationView:
         return StationView(1, self.state.overrides.over(POLICY.settings), self.state.company)
+
+    async def resend(self, session: str) -> int:
+        if session == BROKEN:
+            message = "the ledger is full: make room"
+            raise JournalFull(message)
+        return 2 if session == GIVEN_UP else 0
 
     def status(self) -> Json:
         return status_document(self.state, ServiceViews("NL-1", "1.0.0", 12.34))
@@ -145,14 +156,18 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 async def station(directory: Path) -> AsyncIterator[Station]:
     station = Station()
-    station.server = ControlServer(directory, station.post, station.status, view=station.view)
+    station.server = ControlServer(directory, station.post, station.status, view=station.view, resend=station.resend)
     async with serving(station.server):
         yield station
 
 
 def silent(directory: Path, post: Callable[[Event], None] = lambda _event: None, within: float = 10.0) -> ControlServer:
     """Return a server whose core never answers."""
-    return ControlServer(directory, post, dict, view=untouched, answer_within_s=within)
+    return ControlServer(directory, post, dict, view=untouched, resend=nothing, answer_within_s=within)
+
+
+async def nothing(_session: str) -> int:
+    return 0
 
 
 def untouched() -> StationView:
@@ -167,6 +182,36 @@ async def test_status_is_answered_without_asking_the_core(station: Station, dire
         answer = await client.ask("status")
     assert answer == {"ok": True, "result": json.loads(json.dumps(station.status()))}
     assert station.events == []
+
+
+@pytest.mark.usefixtures("station")
+@pytest.mark.parametrize(
+    ("session", "answer"),
+    [
+        (GIVEN_UP, {"ok": True, "result": {"session": GIVEN_UP, "messages": 2}}),
+        (BROKEN, {"ok": False, "error": "the ledger is full: make room", "exit": 1}),
+        (
+            GIVEN_UP.replace("1", "2"),
+            {
+                "ok": False,
+                "error": f"nothing of session {GIVEN_UP.replace('1', '2')} was given up: "
+                f"look at `wallbox-agent sessions show {GIVEN_UP.replace('1', '2')}`",
+                "exit": 1,
+            },
+        ),
+        (
+            "019a",
+            {
+                "ok": False,
+                "error": "session: give the whole id, as `wallbox-agent sessions list --json` has it",
+                "exit": 2,
+            },
+        ),
+    ],
+)
+async def test_what_was_given_up_is_queued_again(directory: Path, session: str, answer: Json) -> None:
+    async with connected(directory) as client:
+        assert await client.ask("resend", session=session) == answer
 
 
 async def test_link_becomes_a_command_and_the_answer_tells_the_state(station: Station, directory: Path) -> None:
@@ -429,7 +474,9 @@ async def test_a_client_that_does_not_read_is_cut_off_and_blocks_nobody(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "SEND_WITHIN_S", 0.2)
-    server = ControlServer(directory, lambda _event: None, lambda: {"filler": "x" * 500_000}, view=untouched)
+    server = ControlServer(
+        directory, lambda _event: None, lambda: {"filler": "x" * 500_000}, view=untouched, resend=nothing
+    )
     async with serving(server), connected(directory) as other:
         with socket.socket(socket.AF_UNIX) as slow:
             slow.setblocking(False)
@@ -483,7 +530,9 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "CLOSE_WITHIN_S", 0.05)
-    server = ControlServer(directory, lambda _event: None, lambda: {"filler": "x" * 3_000_000}, view=untouched)
+    server = ControlServer(
+        directory, lambda _event: None, lambda: {"filler": "x" * 3_000_000}, view=untouched, resend=nothing
+    )
     with socket.socket(socket.AF_UNIX) as slow:
         async with serving(server) as task:
             slow.setblocking(False)
