@@ -21,6 +21,7 @@ from agent.core.outbox import Failure
 from agent.core.sampling import corrected
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Call, Dialect
+from agent.ocpp.hangups import WORDS
 from agent.ocpp.rpc import Answered, JsonObject, Refused, frame
 from agent.ocpp.statuses import Due
 from agent.ports import OutboxRow
@@ -269,7 +270,13 @@ class Errands:
             if prepared is None:
                 return
             row, text = prepared
+            hangups = self._desk.hangups
+            if hangups.blames(row.message.row):
+                await lane.failed(row, Failure.REFUSED, WORDS)
+                return
+            hangups.sent(row.message.row, self._clock.now().mono)
             reply = await self._exchange(row.message.message_id, text)
+            hangups.settled()
             if isinstance(reply, Answered):
                 self._desk.suspect = None
                 await lane.answered(row, reply.payload, self._dialect)

@@ -32,6 +32,7 @@ from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.company_link import Linking
 from agent.ocpp.connection import Connection
 from agent.ocpp.dialect import Call, Identity, StationView
+from agent.ocpp.hangups import Hangups
 from agent.ocpp.lane import Lane
 from agent.ocpp.link import Dialler, Endpoint, address
 from agent.ocpp.registration import Registering
@@ -103,6 +104,7 @@ class Desk:
     asks: deque[AskCsms] = field(default_factory=deque)
     transfers: Transfers = field(default_factory=Transfers)
     triggered: deque[Call] = field(default_factory=lambda: deque(maxlen=TRIGGERED_MOST))
+    hangups: Hangups = field(default_factory=Hangups)
     suspect: int | None = None
     trouble: str | None = None
 
@@ -296,6 +298,7 @@ class OcppService:
     def _disconnected(self) -> None:
         """Answer what only a live link could have, and tell the core."""
         self.desk.statuses.silence()
+        self.desk.hangups.lost(self.clock.now().mono)
         self.desk.trouble = None
         self.nobody_to_ask()
         self._tell(CloudChanged(connected=False, registration=self.desk.registering.status))
