@@ -12,7 +12,7 @@ from agent.core.company import Company
 from agent.core.facts import SCHEMA
 from agent.core.model import EvseId
 from agent.core.settings import Overrides
-from agent.core.state import Availability, Cached, Card, Durable, IdSource, Listed, ListVersion, Session, Tokens
+from agent.core.state import Availability, Cached, Card, Durable, IdSource, Left, Listed, ListVersion, Session, Tokens
 
 if TYPE_CHECKING:
     from agent.buffer.database import Statement
@@ -33,6 +33,7 @@ KINDS: Final[Mapping[str, type]] = {
     "company": Company,
     "ids": IdSource,
     "station": Availability,
+    "left": Left,
 }
 CARD: Final = "card"
 
@@ -63,6 +64,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         company=found["company"].get("", Company()),
         ids=found["ids"].get("", IdSource()),
         station=found["station"].get("", Availability()),
+        left={EvseId(int(key)): left for key, left in found["left"].items()},
     )
 
 
@@ -78,6 +80,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "company": {"": slices.company},
         "ids": {"": slices.ids},
         "station": {"": slices.station},
+        "left": slices.left,
     }
 
 

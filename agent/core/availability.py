@@ -100,17 +100,12 @@ def maybe_plugged(evse: EvseState) -> bool:
     return evse.plugged_since is not None or (seen is not None and seen.connected is None and seen.pilot is None)
 
 
-def operative(turn: Turn, evse: EvseState) -> bool:
-    """Tell whether an EVSE is in service, and the station with it."""
-    return turn.state.station.operative and evse.availability.operative
-
-
 def startable(turn: Turn, evse: EvseState) -> bool:
     """Tell whether a session may begin on an EVSE: in service, sound, seen, free, not left over from the last one."""
     busy = evse.session is not None or evse.finishing or evse.grant is not None or turn.state.restarting is not None
     device = evse.evse if turn.evse_policy(evse).controlled else evse.meter
     known = device.reading is not None and device.error is None
-    return known and not busy and operative(turn, evse) and sound(turn, evse)
+    return known and not busy and evse.availability.operative and sound(turn, evse)
 
 
 def sound(turn: Turn, evse: EvseState) -> bool:
@@ -207,19 +202,19 @@ def _info(evse: EvseState) -> str | None:
 def _sound_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
     """Return what is shown while nothing is wrong."""
     if not turn.evse_policy(evse).controlled:
-        return _measured_status(turn, evse)
+        return _measured_status(evse)
     if evse.session is not None:
         return SHOWN[evse.session.phase]
     if evse.finishing:
         return ConnectorStatus.FINISHING
-    if not operative(turn, evse):
+    if not evse.availability.operative:
         return ConnectorStatus.UNAVAILABLE
     busy = evse.grant is not None or evse.plugged_since is not None
     return ConnectorStatus.PREPARING if busy else ConnectorStatus.AVAILABLE
 
 
-def _measured_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
+def _measured_status(evse: EvseState) -> ConnectorStatus:
     """Return what is shown without a controller: the meter tells whether a car draws, and nobody sees a plug."""
     if evse.session is not None or evse.meter.drawing:
         return ConnectorStatus.CHARGING
-    return ConnectorStatus.AVAILABLE if operative(turn, evse) else ConnectorStatus.UNAVAILABLE
+    return ConnectorStatus.AVAILABLE if evse.availability.operative else ConnectorStatus.UNAVAILABLE

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
+
+STEP_S: Final = 2.0
+"""What two clocks may differ without one of them having been set."""
 
 
 class TimeStatus(StrEnum):
@@ -31,3 +35,17 @@ class Instant:
     wall: datetime
     status: TimeStatus = TimeStatus.SYNCHRONISED
     boot: int = 1
+
+
+def in_step(first: Instant, at: Instant) -> Instant:
+    """Return a moment as it is told beside an earlier one: no step of the wall clock comes between them.
+
+    Both were stamped by a clock that could be trusted, so that nothing corrects them later; where it was set meanwhile,
+    the later one is told by the time that has passed since the first. So order and durations are right (promise 6).
+    """
+    told = {first.status, at.status}
+    if first.boot != at.boot or told != {TimeStatus.SYNCHRONISED}:
+        return at
+    passed = timedelta(seconds=at.mono - first.mono)
+    stepped = abs((at.wall - first.wall - passed).total_seconds()) > STEP_S
+    return replace(at, wall=first.wall + passed) if stepped else at

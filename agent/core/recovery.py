@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from agent.core import linking, session
 from agent.core.charges import counted
-from agent.core.instant import Instant
+from agent.core.instant import Instant, in_step
 from agent.core.metering import MARKS, Judgement, distrusted, implausible, replaced, since_last_life
 from agent.core.model import Quality, Reading, ReadingContext, StopReason
 from agent.core.policy import Policy
@@ -99,8 +99,8 @@ def _stopped_at(running: Session, reading: Reading) -> Instant:
     """Return when the session ended: the last moment known, unless energy flowed after it; never before its start."""
     started, last = running.started, running.last.at
     if reading.register > running.last.register:
-        return reading.at
-    return started if last.boot == started.boot and last.mono < started.mono else last
+        return in_step(started, reading.at)
+    return started if last.boot == started.boot and last.mono < started.mono else in_step(started, last)
 
 
 def _broken(turn: Turn, evse: EvseState, running: Session, reading: Reading) -> Judgement | None:

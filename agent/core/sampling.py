@@ -10,7 +10,7 @@ from typing import Final
 from agent.core.charges import counted, next_stretch
 from agent.core.effects import PollMeter
 from agent.core.facts import SessionSampled
-from agent.core.instant import Instant, TimeStatus
+from agent.core.instant import Instant, TimeStatus, in_step
 from agent.core.model import Quality, Reading, ReadingContext, Value
 from agent.core.state import EvseState, Phase, Session
 from agent.core.tariff import next_boundary
@@ -52,7 +52,7 @@ def record(turn: Turn, evse: EvseState, reading: Reading, context: ReadingContex
     session = evse.session
     if session is None:
         return evse
-    told = offered(turn, evse, reading)
+    told = offered(turn, evse, replace(reading, at=in_step(session.started, reading.at)))
     turn.facts.append(SessionSampled(session.id, session.seq, session.evse, context, told))
     return turn.put(replace(evse, session=replace(kept(session, reading, turn.at), seq=session.seq + 1)))
 

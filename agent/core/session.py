@@ -21,7 +21,7 @@ from agent.core.charges import bill, counted
 from agent.core.effects import Indicate, PollMeter
 from agent.core.facts import SessionEnded, SessionStarted
 from agent.core.ids import next_id
-from agent.core.instant import Instant
+from agent.core.instant import Instant, in_step
 from agent.core.limits import suspended_by_station
 from agent.core.metering import IDLE_S, SILENT, fresh
 from agent.core.model import (
@@ -37,7 +37,7 @@ from agent.core.model import (
 )
 from agent.core.policy import Policy
 from agent.core.sampling import offered, replan
-from agent.core.state import Claim, Ending, EvseState, Grant, Phase, Session, Stretch
+from agent.core.state import Claim, Ending, EvseState, Grant, Left, Phase, Session, Stretch
 from agent.core.tariff import Terms
 from agent.core.turn import Turn
 
@@ -87,7 +87,7 @@ def begin(turn: Turn, evse: EvseState, given: Grant) -> None:
         return
     session = _opened(turn, evse, given, reading)
     told = offered(turn, evse, reading)
-    replan(turn, turn.put(replace(evse, session=session, grant=None, finishing=False, settled_at=None)))
+    replan(turn, turn.put(replace(evse, session=session, grant=None, settled_at=None).leave(Left())))
     turn.facts.append(_start_fact(session, told))
     turn.effects.append(Indicate(evse.id, f"session started for card {given.id_token.masked}", accepted=True))
 
@@ -137,7 +137,7 @@ def end(turn: Turn, evse: EvseState, reason: StopReason, id_token: IdToken | Non
     session = evse.session
     if session is None or session.phase is Phase.ENDING:
         return
-    ending = Ending(reason, turn.at, id_token, quality)
+    ending = Ending(reason, in_step(session.started, turn.at), id_token, quality)
     session = replace(counted(session, turn.at), phase=Phase.ENDING, ending=ending)
     turn.put(replace(evse, session=session, settled_at=None, boundary=None, boundary_due=None, next_sample=None))
     who = f" by card {id_token.masked}" if id_token else ""
@@ -196,7 +196,8 @@ def close(turn: Turn, evse: EvseState, reading: Reading, *quality: Quality) -> N
         )
     )
     in_socket = evse.evse.reading is not None and evse.evse.reading.plug is True
-    evse = replace(evse, session=None, finishing=evse.plugged_since is not None or in_socket, settled_at=None)
+    left = Left(finishing=evse.plugged_since is not None or in_socket)
+    evse = replace(evse, session=None, settled_at=None).leave(left)
     turn.put(replace(evse, next_sample=None, boundary=None, boundary_due=None))
     _scheduled_availability(turn, evse)
     unlocking.closed(turn, evse.id, ending.reason, Claim(session.id_token, session.group))

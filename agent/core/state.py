@@ -171,17 +171,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a session left behind at its EVSE, or a car that nobody spoke for; durable.
+
+    finishing: the car has to be unplugged before the next session; claim: who may have the plug, where it is kept back.
+    """
+
+    finishing: bool = False
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvseState:
     """One EVSE: its running session and service state (durable), and what is seen of it.
 
-    plugged_since: monotonic second, picks the connector for a card; finishing: a session ended, its car is plugged.
+    plugged_since: monotonic second, picks the connector for a card; left: durable too, see there.
     recovering: monotonic second until which a session found at start waits for its devices; None otherwise.
     settled_at: monotonic second from which a reading is the last of an ending session; next_sample: when the next
     periodic one is due (monotonic); aligned: the time of the grid that the next reading stands for; noted: the last
     register of the idle connector that is on record in this run; boundary: when the price may change next (UTC),
-    boundary_due: the same by the monotonic clock until a reading was asked for. claim: who may have the plug, where it
-    is kept back; unlocking: who waits for the lock to open. shown: as last reported; unshown: since when something else
-    is to be, which has to last.
+    boundary_due: the same by the monotonic clock until a reading was asked for. unlocking: who waits for the lock to
+    open. shown: as last reported; unshown: since when something else is to be, which has to last.
     """
 
     id: EvseId
@@ -191,7 +201,7 @@ class EvseState:
     evse: EvseView = EvseView()
     grant: Grant | None = None
     plugged_since: float | None = None
-    finishing: bool = False
+    left: Left = Left()
     recovering: float | None = None
     settled_at: float | None = None
     next_sample: float | None = None
@@ -199,10 +209,18 @@ class EvseState:
     noted: Reading | None = None
     boundary: datetime | None = None
     boundary_due: float | None = None
-    claim: Claim | None = None
     unlocking: tuple[CallRef, ...] = ()
     shown: tuple[ConnectorStatus, ErrorCode] | None = None
     unshown: Instant | None = None
+
+    @property
+    def finishing(self) -> bool:
+        """The car of the last session is plugged still."""
+        return self.left.finishing
+
+    def leave(self, left: Left) -> EvseState:
+        """Return the EVSE with something else left behind; the same where it is no change, which spares the disk."""
+        return self if left == self.left else replace(self, left=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,14 +378,14 @@ class StationState:
         return replace(self, evses=tuple(evse if e.id == evse.id else e for e in self.evses))
 
 
-Slice: TypeAlias = Session | Availability | Tokens | Overrides | Company | IdSource | None
+Slice: TypeAlias = Session | Availability | Left | Tokens | Overrides | Company | IdSource | None
 
 
 @dataclass(frozen=True, slots=True)
 class Durable:
     """The durable slices of a state; two states have the same slice exactly when it is the same object.
 
-    sessions, availability: one per EVSE, by its id.
+    sessions, availability, left: one per EVSE, by its id.
     """
 
     sessions: Mapping[EvseId, Session]
@@ -377,6 +395,7 @@ class Durable:
     company: Company
     ids: IdSource
     station: Availability
+    left: Mapping[EvseId, Left] = field(default_factory=dict)
 
 
 def durable(state: StationState) -> Durable:
@@ -389,6 +408,7 @@ def durable(state: StationState) -> Durable:
         company=state.company,
         ids=state.ids,
         station=state.station,
+        left={e.id: e.left for e in state.evses},
     )
 
 
@@ -400,7 +420,12 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
     ids = sorted({*evses, *slices.sessions})
     return StationState(
         evses=tuple(
-            EvseState(id=i, session=slices.sessions.get(i), availability=slices.availability.get(i, Availability()))
+            EvseState(
+                id=i,
+                session=slices.sessions.get(i),
+                availability=slices.availability.get(i, Availability()),
+                left=slices.left.get(i, Left()),
+            )
             for i in ids
         ),
         tokens=slices.tokens,
@@ -413,7 +438,7 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
 
 def same_slices(one: Durable, other: Durable) -> bool:
     """Tell whether nothing durable differs: every slice is the same object."""
-    maps = ((one.sessions, other.sessions), (one.availability, other.availability))
+    maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
     if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
         return False
     singles = ("tokens", "overrides", "company", "ids", "station")

@@ -46,7 +46,7 @@ from agent.core.limits import drive
 from agent.core.metering import Judgement
 from agent.core.model import Registration, Wh
 from agent.core.policy import Policy
-from agent.core.state import Cloud, EvseState, Phase, StationState
+from agent.core.state import Cloud, EvseState, Left, Phase, StationState
 from agent.core.turn import Step, Turn
 
 NEVER: Final = -math.inf
@@ -152,7 +152,7 @@ def _meter_read(turn: Turn, event: MeterRead) -> None:
 def _infer_plug(turn: Turn, evse: EvseState) -> None:
     """Take it that a car is plugged while it draws, where no controller tells."""
     if not evse.meter.drawing:
-        turn.put(replace(evse, plugged_since=None, finishing=False))
+        turn.put(replace(evse, plugged_since=None).leave(Left()))
     elif evse.plugged_since is None:
         turn.put(replace(evse, plugged_since=turn.at.mono))
 
@@ -164,9 +164,10 @@ def _evse_read(turn: Turn, event: EvseRead) -> None:
     if seen.connected and evse.plugged_since is None:
         evse = turn.put(replace(evse, plugged_since=turn.at.mono))
     elif seen.connected is False:
-        evse = turn.put(replace(evse, plugged_since=None, finishing=evse.finishing and seen.plug is True))
-    if seen.plug is False and evse.claim is not None:
-        turn.put(replace(evse, claim=None))
+        in_socket = Left(evse.finishing, evse.left.claim) if seen.plug is True else Left(claim=evse.left.claim)
+        evse = turn.put(replace(evse, plugged_since=None).leave(in_socket))
+    if seen.plug is False:
+        turn.put(evse.leave(Left(evse.finishing)))
 
 
 def _evse_failed(turn: Turn, event: EvseFailed) -> None:

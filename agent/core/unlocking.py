@@ -13,13 +13,14 @@ from agent.core.authorization import same_group
 from agent.core.commands import CallRef, Outcome, Result, UnlockConnector
 from agent.core.effects import Answer, Indicate, Unlock
 from agent.core.model import EvseId, IdToken, StopReason
-from agent.core.state import Claim, EvseState, Phase
+from agent.core.state import Claim, EvseState, Left, Phase
 from agent.core.turn import Turn
 
 
 def open_lock(turn: Turn, evse: EvseState, call: CallRef | None = None) -> None:
     """Open the lock now; nobody has a claim to the plug any more."""
-    turn.put(replace(turn.state.evse(evse.id), claim=None))
+    now = turn.state.evse(evse.id)
+    turn.put(now.leave(Left(now.finishing)))
     turn.effects.append(Unlock(evse.id, call))
 
 
@@ -42,7 +43,7 @@ def closed(turn: Turn, evse: EvseId, reason: StopReason, claim: Claim) -> None:
     )
     now = turn.state.evse(evse)
     if kept:
-        turn.put(replace(now, claim=claim))
+        turn.put(now.leave(Left(now.finishing, claim)))
     elif reason is not StopReason.UNLOCK_COMMAND:
         open_lock(turn, now)
 
@@ -50,7 +51,7 @@ def closed(turn: Turn, evse: EvseId, reason: StopReason, claim: Claim) -> None:
 def claimed(turn: Turn, id_token: IdToken, group: IdToken | None) -> EvseState | None:
     """Return the EVSE that holds a plug back for this token, or its group."""
     for evse in turn.state.evses:
-        claim = evse.claim
+        claim = evse.left.claim
         if claim is not None and (claim.id_token.key == id_token.key or same_group(claim.group, group)):
             return evse
     return None

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from agent.core.availability import startable
 from agent.core.effects import Indicate
-from agent.core.state import EvseState, Grant
+from agent.core.state import EvseState, Grant, Left
 from agent.core.turn import Turn
 
 
@@ -59,7 +59,7 @@ def settle(turn: Turn, evse: EvseState) -> None:
             take_back(turn, first)
             turn.put(replace(evse, grant=first))
     elif expired(turn, evse):
-        turn.put(replace(evse, finishing=True))
+        turn.put(evse.leave(Left(finishing=True)))
         text = "nobody held a card for this car in time: unplug it, plug it in again, and hold the card"
         turn.effects.append(Indicate(evse.id, text, accepted=False))
 

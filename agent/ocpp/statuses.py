@@ -44,8 +44,11 @@ class Statuses:
         return self._waiting[0].ready_at if self._waiting else None
 
     def report(self, report: ReportStatus, now: float, minimum_s: float) -> None:
-        """Take a status that a connector shows from now on; one that lasts less than ``minimum_s`` is not told."""
-        due = Due(report, now + minimum_s)
+        """Take a status that a connector shows from now on; one that lasts less than ``minimum_s`` is not told.
+
+        The first of a connector is told at once: an accepted boot is followed by all of them (errata 3.22).
+        """
+        due = Due(report, now + minimum_s if report.evse in self._shown else now)
         self._shown[report.evse] = due
         if self._listening:
             self._plan(due, now)

@@ -21,8 +21,8 @@ from tests.conformance.devices import Box, Meter, Reader
 from tests.conformance.rules import broken_rules
 from tests.conformance.station import Plan, Run
 
-SETTLE_S = 0.08
-QUIET_S = 0.1
+SETTLE_S = 0.05
+QUIET_S = 0.06
 IDENTITY = Identity("ACME", "Wallbox", "1.2.3", serial_number="WB-0001", meter_type="M3", meter_serial="M-0001")
 
 

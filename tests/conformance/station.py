@@ -32,7 +32,7 @@ from agent.runtime.perform import Performer
 from agent.runtime.polling import Poll, ask_evse, ask_meter
 from tests.conformance.devices import Box, Meter, Reader
 
-POLL_S = 0.02
+POLL_S = 0.01
 
 
 class Crash(Enum):

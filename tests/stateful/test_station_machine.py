@@ -509,5 +509,5 @@ class StationMachine(RuleBasedStateMachine):
         assert all(e.session is None and e.grant is None and not e.finishing for e in self.wall.state.evses)
 
 
-TestStation = pytest.mark.timeout(240)(StationMachine.TestCase)
+TestStation = pytest.mark.requirement(19, 56, 61)(pytest.mark.timeout(240)(StationMachine.TestCase))
 TestStation.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)

@@ -215,6 +215,7 @@ def shown(total: Cost) -> tuple[dict[Dimension, int], int]:
     return {d: int(a * 100) for d, a in amounts.items()}, int(total.vat * 100)
 
 
+@pytest.mark.requirement(57)
 @pytest.mark.timeout(120)
 @settings(max_examples=200)
 @given(terms_of, starts, minutes_of)
@@ -231,6 +232,7 @@ def test_stretches_cost_what_the_seconds_in_them_cost(terms: Terms, start: datet
         assert int(paid * 100) == cents(Fraction(total.incl_vat) * Fraction(terms.refund) / 100)
 
 
+@pytest.mark.requirement(57)
 @pytest.mark.timeout(120)
 @settings(max_examples=200)
 @given(terms_of, starts)

@@ -21,6 +21,7 @@ from agent.core.state import (
     Durable,
     EvseState,
     IdSource,
+    Left,
     Session,
     StationState,
     Tokens,
@@ -125,7 +126,7 @@ def test_every_fact_survives_being_stored() -> None:
 
 def test_an_evse_is_found_and_replaced_by_its_id() -> None:
     state = StationState((EvseState(ONE), EvseState(TWO)))
-    changed = replace(state.evse(TWO), finishing=True)
+    changed = state.evse(TWO).leave(Left(finishing=True))
     assert state.put(changed).evses == (EvseState(ONE), changed)
     assert state.has(TWO)
     assert not StationState((EvseState(ONE),)).has(TWO)

@@ -137,7 +137,7 @@ def test_an_unlock_command_frees_a_plug_that_is_kept_back() -> None:
     car_out(c)
     ask(c)
     assert moved(c) is Result.UNLOCKED
-    assert c.evse.claim is None
+    assert c.evse.left.claim is None
 
 
 @pytest.mark.requirement(44)
@@ -157,7 +157,7 @@ def test_a_plug_that_was_taken_out_by_force_is_nobodys_any_more() -> None:
     car_out(c)
     c.site.plug = False
     c.run(1)
-    assert c.evse.claim is None
+    assert c.evse.left.claim is None
     c.card(PRIVATE)
     assert not c.all(Unlock)
 
