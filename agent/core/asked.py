@@ -188,7 +188,7 @@ def _stop(turn: Turn, command: StopSession) -> Outcome:
 
 
 def _reset(turn: Turn, command: Reset) -> Outcome:
-    turn.state = replace(turn.state, waiting=(), restarting=command.kind, restart_by=turn.at.mono + RESET_WITHIN_S)
+    turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=turn.at.mono + RESET_WITHIN_S)
     for evse in turn.state.evses:
         turn.put(replace(turn.state.evse(evse.id), grant=None))
         session.end(turn, turn.state.evse(evse.id), REASONS[command.kind])

@@ -26,7 +26,7 @@ def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
         yield asking.until if asking.pending else asking.drop
     if state.link_retry is not None and state.cloud.online and state.link_retry[0] < inf:
         yield state.link_retry[0]
-    if state.restarting is not None:
+    if state.restarting is not None and state.restart_by < inf:
         yield state.restart_by
     if state.grid is not None:
         yield state.grid.due

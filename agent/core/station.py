@@ -51,6 +51,8 @@ from agent.core.turn import Step, Turn
 
 NEVER: Final = -math.inf
 """A command that was never sent."""
+UNDER_WAY: Final = math.inf
+"""The process is about to end for a reset; nothing begins any more."""
 
 
 def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step:
@@ -219,9 +221,9 @@ def _shut_down(turn: Turn) -> None:
 def _restart(turn: Turn) -> None:
     """Start again once the sessions that a reset ends are closed, or are waited for no longer."""
     kind = turn.state.restarting
-    if kind is None:
+    if kind is None or turn.state.restart_by == UNDER_WAY:
         return
     open_ones = any(e.session is not None and e.session.phase is Phase.ENDING for e in turn.state.evses)
     if not open_ones or turn.at.mono >= turn.state.restart_by:
-        turn.state = replace(turn.state, restarting=None)
+        turn.state = replace(turn.state, restart_by=UNDER_WAY)
         turn.effects.append(Restart(hard=kind is ResetKind.HARD))

@@ -16,6 +16,8 @@ from agent.core.commands import (
     PushCompanySettings,
     RemoteStart,
     RemoteStop,
+    Reset,
+    ResetKind,
     ResetSetting,
     Result,
     StopSession,
@@ -23,13 +25,26 @@ from agent.core.commands import (
     UnlockConnector,
 )
 from agent.core.company import CompanySettings, LinkState
-from agent.core.effects import Answer, AskCsms, Energise
-from agent.core.events import CloudChanged
+from agent.core.effects import Answer, AskCsms, Energise, Restart
+from agent.core.events import AuthorizationAnswered, CloudChanged
 from agent.core.facts import SessionEnded, SessionStarted, StartTrigger
 from agent.core.model import EvseId, Profile, Registration, StopReason, TokenInfo, TokenStatus
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.state import Card
-from tests.unit.core.charger import ALICE, BOB, ONE, PRIVATE, TWO, Charger, a_charger, cached, charging, fleet, known
+from tests.unit.core.charger import (
+    ACCEPTED,
+    ALICE,
+    BOB,
+    ONE,
+    PRIVATE,
+    TWO,
+    Charger,
+    a_charger,
+    cached,
+    charging,
+    fleet,
+    known,
+)
 
 START = RemoteStart(ALICE, ONE)
 
@@ -297,3 +312,18 @@ def test_a_setting_acts_at_once() -> None:
     c.card(PRIVATE)
     c.run(6)
     assert c.evse.grant is None
+
+
+def test_once_a_reset_is_on_its_way_no_card_and_no_answer_starts_anything() -> None:
+    c = a_charger()
+    c.online()
+    c.plug()
+    c.card(ALICE)
+    question = c.question
+    assert c.command(Reset(ResetKind.SOFT)).result is Result.ACCEPTED
+    assert c.only(Restart)
+    c.do(AuthorizationAnswered(question.request, ACCEPTED))
+    c.card(PRIVATE)
+    c.run(30)
+    assert not c.all(SessionStarted)
+    assert len(c.all(Restart)) == 1
