@@ -188,7 +188,8 @@ def _stop(turn: Turn, command: StopSession) -> Outcome:
 
 
 def _reset(turn: Turn, command: Reset) -> Outcome:
-    turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=turn.at.mono + RESET_WITHIN_S)
+    until = turn.at.mono + RESET_WITHIN_S
+    turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=until)
     for evse in turn.state.evses:
         turn.put(replace(turn.state.evse(evse.id), grant=None))
         session.end(turn, turn.state.evse(evse.id), REASONS[command.kind])

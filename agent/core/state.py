@@ -343,7 +343,8 @@ class StationState:
     at an even time of the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that
     the central system contradicts; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is
     waited for) and how often it failed; restarting: sessions are being ended for a reset, at the latest until
-    ``restart_by`` (infinite once the process is told to end); cause: why the previous run of this process ended, for sessions found open.
+    ``restart_by`` (infinite once the process is told to end); cause: why the previous run of this process ended, for
+    sessions found open.
     """
 
     evses: tuple[EvseState, ...]
