@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
+import time
 import unicodedata
 
 TOKEN = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|([^\x1b]+)|(\x1b[^\[])", re.DOTALL)
 UNFINISHED = re.compile(r"\x1b(?:\[[?0-9;]*)?\Z")
+
+
+SETTLES_S = 1.0
 
 
 class Glass:
@@ -23,6 +27,7 @@ class Glass:
         self._column = self._row = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._left = ""
+        self._settles = 0.0
 
     @property
     def lines(self) -> list[str]:
@@ -39,6 +44,7 @@ class Glass:
 
     def resize(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
+        self._settles = time.monotonic() + SETTLES_S
         self._cells = self._blank()
 
     def feed(self, data: bytes) -> None:
@@ -57,6 +63,11 @@ class Glass:
                 assert token[3], f"unknown sequence {token[0]!r}"
                 self._show(token[3])
 
+    @property
+    def _is_settling(self) -> bool:
+        """The size was changed a moment ago: what was drawn for the old one may still arrive."""
+        return time.monotonic() < self._settles
+
     def _blank(self) -> list[list[str | None]]:
         return [[" "] * self.columns for _ in range(self.rows)]
 
@@ -64,8 +75,9 @@ class Glass:
         match final:
             case "H":
                 row, column = (int(number) for number in numbers.split(";"))
-                assert 1 <= row <= self.rows
-                self._row, self._column = row - 1, column - 1
+                assert row >= 1
+                assert row <= self.rows or self._is_settling
+                self._row, self._column = min(row, self.rows) - 1, min(column, self.columns) - 1
             case "J":
                 assert numbers == "2"
                 self._cells = self._blank()
@@ -87,7 +99,7 @@ class Glass:
                 continue
             cells = 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
             if self._column + cells > self.columns:
-                self.scrolled += 1  # with wrapping this would run into the next row
+                self.scrolled += not self._is_settling  # with wrapping this would run into the next row
                 continue
             self._cells[self._row][self._column] = character
             if cells == 2:

@@ -87,7 +87,7 @@ async def test_a_port_that_breaks_hands_out_what_it_has_and_then_says_so(tmp_pat
     stream = SerialStream(line(pty))
     with stream.opened():
         pty.send(b"last")
-        await asyncio.sleep(0.01)
+        await stream._arrived.wait()  # a port that breaks forgets what nobody took
         pty.unplug()
         await asyncio.sleep(0.01)
         assert await stream.read(None) == b"last"
