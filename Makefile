@@ -11,7 +11,7 @@ help:
 	@echo "make demo         a day of charging on the simulators, from the card to the statement"
 	@echo "make test         every test"
 	@echo "make fast         the unit tests"
-	@echo "make durability   the tests that kill the daemon and fill the disk"
+	@echo "make durability   power cuts and kills by the thousand (WALLBOX_TRIALS, WALLBOX_SEED), and full disks"
 	@echo "make conformance  the OCPP test cases"
 	@echo "make cov          every test, with the lines and branches that none of them reaches"
 	@echo "make lint         ruff, mypy, import rules, figures"
@@ -35,6 +35,8 @@ fast: setup
 
 durability: setup
 	@$(BIN)/python -m pytest tests/durability
+	@WALLBOX_TRIALS=$${WALLBOX_TRIALS:-5000} $(BIN)/python -m tests.durability.cuts || [ $$? -eq 3 ]
+	@WALLBOX_TRIALS=$${WALLBOX_TRIALS:-2000} $(BIN)/python -m tests.durability.deaths || [ $$? -eq 3 ]
 
 conformance: setup
 	@$(BIN)/python -m pytest tests/conformance

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,24 +16,24 @@ CLOUD: Final = "cloud"
 CONFIRMED: Final = "confirmed"
 QUARANTINED: Final = "quarantined"
 
+#: The facts of a session lie between its start and its end, and so do its rows in each lane: nothing else is read.
 LANES: Final = """
-SELECT d.session, d.destination, d.transaction_id, o.start_state, o.end_state, o.held, o.waiting, o.unsent, o.error
-FROM delivery AS d LEFT JOIN (
-    SELECT o.session, o.destination,
-        max(CASE WHEN o.fact = s.start_fact THEN o.state END) AS start_state,
-        max(CASE WHEN o.fact = s.end_fact THEN o.state END) AS end_state,
-        sum(o.state = 'held') AS held,
-        sum(o.state = 'queued') AS waiting,
-        sum(o.state = 'queued' AND o.text IS NULL) AS unsent,
-        coalesce(max(CASE WHEN o.state = 'quarantined' THEN o.error END), max(o.error)) AS error
-    FROM outbox AS o JOIN session AS s ON s.id = o.session
-    WHERE :only IS NULL OR o.session = :only GROUP BY o.session, o.destination
-) AS o ON o.session = d.session AND o.destination = d.destination
-WHERE :only IS NULL OR d.session = :only
+SELECT d.destination, d.transaction_id,
+    max(CASE WHEN o.fact = s.start_fact THEN o.state END) AS start_state,
+    max(CASE WHEN o.fact = s.end_fact THEN o.state END) AS end_state,
+    sum(o.state = 'held') AS held,
+    sum(o.state = 'queued') AS waiting,
+    sum(o.state = 'queued' AND o.text IS NULL) AS unsent,
+    coalesce(max(CASE WHEN o.state = 'quarantined' THEN o.error END), max(o.error)) AS error
+FROM session AS s JOIN delivery AS d ON d.session = s.id LEFT JOIN outbox AS o
+    ON o.destination = d.destination AND o.session = s.id
+    AND o.fact BETWEEN s.start_fact AND coalesce(s.end_fact, 9223372036854775807)
+WHERE s.id = ? GROUP BY d.destination
 """
 COUNTS: Final = """
-SELECT coalesce(sum(state = 'queued'), 0), coalesce(sum(state = 'quarantined'), 0)
-FROM outbox WHERE :only IS NULL OR destination = :only
+SELECT
+    (SELECT count(*) FROM outbox WHERE state = 'queued' AND (:only IS NULL OR destination = :only)),
+    (SELECT count(*) FROM outbox WHERE state = 'quarantined' AND (:only IS NULL OR destination = :only))
 """
 
 
@@ -93,14 +91,10 @@ class Counts:
     quarantined: int
 
 
-def lanes(connection: sqlite3.Connection, session_id: str | None = None) -> Mapping[str, tuple[Lane, ...]]:
-    """Return the lanes of all sessions or of one, by session; the commanding central system's first."""
-    found: defaultdict[str, tuple[Lane, ...]] = defaultdict(tuple)
-    for row in connection.execute(LANES, {"only": session_id}):
-        found[row["session"]] += (_lane(row),)
-    for name, of_session in found.items():
-        found[name] = tuple(sorted(of_session, key=lambda lane: (lane.delivery.to != CLOUD, lane.delivery.to)))
-    return found
+def lanes(connection: sqlite3.Connection, session_id: str) -> tuple[Lane, ...]:
+    """Return the lanes of a session, the commanding central system's first; without any where it is not known."""
+    found = [_lane(row) for row in connection.execute(LANES, (session_id,))]
+    return tuple(sorted(found, key=lambda lane: (lane.delivery.to != CLOUD, lane.delivery.to)))
 
 
 def counts(connection: sqlite3.Connection, destination: str | None = None) -> Counts:

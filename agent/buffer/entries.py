@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from agent.buffer.codec import NAMES, SAMPLES, dump
 from agent.buffer.database import Statement
+from agent.buffer.sealing import Closed
 from agent.core.facts import (
     SCHEMA,
     Fact,
@@ -44,15 +45,18 @@ THIN_EVERY: Final = 256
 MOST_WITHOUT_SESSION: Final = 5_000
 MOST_SAMPLES: Final = 20_000
 """Samples that wait in a lane, those between sessions and all of them; starts and ends are never dropped."""
+WAITING: Final = """
+    SELECT destination, fact, session, text FROM outbox INDEXED BY outbox_waiting WHERE state = 'queued'
+    UNION ALL SELECT destination, fact, session, text FROM outbox INDEXED BY outbox_held WHERE state = 'held'
+"""
 #: Drops every second of the samples that wait where there are more than so many; of those without a session, or all.
 THIN: Final = f"""
 DELETE FROM outbox WHERE (destination, fact) IN (
     SELECT destination, fact FROM (
         SELECT o.destination, o.fact, count(*) OVER lane AS total,
             row_number() OVER (lane ORDER BY o.fact) AS place
-        FROM outbox AS o JOIN fact AS f ON f.seq = o.fact
-        WHERE o.state IN ('queued', 'held') AND o.text IS NULL AND f.kind IN {SAMPLES}
-            AND (o.session IS NULL) >= ?2
+        FROM ({WAITING}) AS o JOIN fact AS f ON f.seq = o.fact
+        WHERE o.text IS NULL AND f.kind IN {SAMPLES} AND (o.session IS NULL) >= ?2
         WINDOW lane AS (PARTITION BY o.destination)
     ) WHERE total > ?1 AND place % 2 = 0
 )
@@ -90,7 +94,7 @@ class Books:
 
 
 class Entry:
-    """Collects the statements of one commit's facts; local to the commit."""
+    """Collects the statements of one commit's facts, and the sessions that it closes; local to the commit."""
 
     def __init__(self, books: Books, destinations: tuple[str, ...], at: Instant) -> None:
         """Begin from the books; at: the commit's moment, for facts without one of their own."""
@@ -99,6 +103,7 @@ class Entry:
         self.next_fact = books.next_fact
         self.running = dict(books.running)
         self.statements: list[Statement] = []
+        self.closed: list[Closed] = []
 
     def add(self, fact: Fact) -> None:
         """Write a fact after those before it. Raises: AssertionError where it cannot follow them."""
@@ -139,6 +144,8 @@ class Entry:
             self._thin(seq)
         if isinstance(fact, SessionEnded):
             self.statements.append((END, (seq, fact.session)))
+            rows = tuple(row for sql, row in self.statements if sql is FACT and row[1] == fact.session)
+            self.closed.append(Closed(fact.session, session.reporting, rows))
             del self.running[fact.session]
 
     def _sample(self, fact: MeterSampled) -> None:

@@ -14,14 +14,19 @@ from agent.core.errors import JournalCorrupt, JournalError, JournalFull
 LEDGER: Final = "ledger.sqlite3"
 """Name of the file in the state directory; SQLite keeps ``-wal`` and ``-shm`` beside it."""
 
-RESTORE: Final = "stop the service, keep a copy of the file, and restore a backup"
+RESTORE: Final = (
+    "restart the service, which makes it anew from its second copy and what can be read, or restore a backup"
+)
+SPACE: Final = "free some space on its disk"
+SCARCE: Final = 1024 * 1024
+"""A disk with less, in bytes, is full for a ledger: to be opened it needs files beside it."""
 MEDIUM: Final = "check its disk or SD card, and whether it became read-only"
 ACCESS: Final = "check that its directory exists and belongs to the service's user, and that the disk is not full"
 LOCKED: Final = "another program keeps it locked: end that one"
 
 #: primary result code of SQLite -> error and remedy; a code not listed is a defect of this program.
 REMEDIES: Final[dict[int, tuple[type[JournalError], str]]] = {
-    sqlite3.SQLITE_FULL: (JournalFull, "free some space on its disk"),
+    sqlite3.SQLITE_FULL: (JournalFull, SPACE),
     sqlite3.SQLITE_READONLY: (JournalFull, MEDIUM),
     sqlite3.SQLITE_IOERR: (JournalFull, MEDIUM),
     sqlite3.SQLITE_CANTOPEN: (JournalFull, ACCESS),
@@ -51,29 +56,47 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise JournalFull(f"the ledger {path} cannot be used ({error.strerror or error}): {ACCESS}") from error
+        remedy = SPACE if is_full(path.parent) else ACCESS
+        raise JournalFull(f"the ledger {path} cannot be used ({error.strerror or error}): {remedy}") from error
     except sqlite3.DatabaseError as error:
         known = _known(error)
         if known is None:
             raise
         kind, remedy = known
+        if kind is JournalFull and is_full(path.parent):
+            remedy = SPACE
         raise kind(f"the ledger {path} cannot be used ({error}): {remedy}") from error
+
+
+def free(directory: Path) -> int:
+    """Return how many bytes may still be written to the disk of a directory. Raises: OSError."""
+    seen = os.statvfs(directory)
+    return seen.f_bavail * seen.f_frsize
+
+
+def is_full(directory: Path) -> bool:
+    """Tell whether the disk of a directory is full; one that nobody can ask is not."""
+    try:
+        return free(directory) < SCARCE
+    except OSError:
+        return False
 
 
 def create(path: Path) -> None:
     """Make file and directory where missing: private from their first moment on, and durable. Raises: OSError."""
-    missing = not path.parent.exists()
+    missing = [directory for directory in path.parents if not directory.exists()]
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if missing:
-        _sync(path.parent.parent)
+    for directory in missing:
+        synced(directory.parent)
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        _sync(path.parent)
+        synced(path.parent)
     elif path.stat().st_mode & 0o077:
         path.chmod(0o600)
 
 
-def _sync(directory: Path) -> None:
+def synced(directory: Path) -> None:
+    """Make the names in a directory durable. Raises: OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

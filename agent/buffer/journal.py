@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from agent.buffer.chain import Sealed
 from agent.buffer.codec import dump, load
 from agent.buffer.database import Database, Statement, uninterrupted
 from agent.buffer.entries import Books, Entry, Running
+from agent.buffer.records import Draft
+from agent.buffer.sealing import Sealer
 from agent.buffer.slices import SLICES, assembled, changes
+from agent.core.errors import JournalError
 from agent.core.facts import SCHEMA, Fact, SessionStarted
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import Reporting, SessionId
@@ -54,10 +59,15 @@ class PreviousRun:
 class SqliteJournal:
     """The durable memory in a SQLite database; implements ``ports.Journal``. One per database."""
 
-    def __init__(self, database: Database, destinations: tuple[str, ...]) -> None:
-        """Write to a database; destinations: the lanes that sessions beginning from now on get, in any order."""
+    def __init__(self, database: Database, destinations: tuple[str, ...], sealer: Sealer | None = None) -> None:
+        """Write to a database; destinations: the lanes that sessions beginning from now on get, in any order.
+
+        sealer: makes the evidence of closed sessions; without one there is none, and `sessions verify` misses it.
+        """
         self._database = database
         self._destinations = destinations
+        self._sealer = sealer
+        self._due = asyncio.Event()
         self._books: Books | None = None
         self._turn = asyncio.Lock()
 
@@ -102,11 +112,57 @@ class SqliteJournal:
         boot = await self.boot_number(boot_id)
         last = await self._database.read(LAST_RUN)
         await self._database.write([(NEW_RUN, (boot, version, dump(at)))])
+        await uninterrupted(self._begin_chain(at))
         return _previous(*last[0]) if last else None
 
     async def end_run(self, at: Instant) -> None:
         """Record that the process ends in order. Raises: JournalError."""
         await self._database.write([(END_RUN, (dump(at),))])
+
+    async def seal_due(self, now: Callable[[], Instant]) -> None:
+        """Make the evidence records that are due by themselves, for ever; to run beside the commits.
+
+        Those are of sessions that closed before there was evidence, and of stamps whose time has become known. What
+        cannot be written now is tried again when the next session closes, or at the next start.
+        """
+        while True:
+            self._due.clear()
+            with suppress(JournalError):
+                while await uninterrupted(self._seal_some(now())):
+                    pass
+            await self._due.wait()
+
+    async def add_record(self, draft: Draft, at: Instant) -> None:
+        """Add to the evidence what somebody says of a session (an annotation); without a sealer nothing is kept.
+
+        Raises: JournalError.
+        """
+        await uninterrupted(self._add(draft, at))
+
+    async def _add(self, draft: Draft, at: Instant) -> None:
+        async with self._turn:
+            if self._sealer is not None:
+                await self._write((), await self._sealer.added(draft, at))
+
+    async def _begin_chain(self, at: Instant) -> None:
+        async with self._turn:
+            if self._sealer is not None:
+                await self._write((), await self._sealer.begin(at))
+
+    async def _seal_some(self, at: Instant) -> bool:
+        """Make a few of the records that are due; tell whether there may be more."""
+        async with self._turn:
+            if self._sealer is None:
+                return False
+            books = self._books = self._books or await self._read()
+            sealed = await self._sealer.due({} if books.slices is None else books.slices.tokens.cards, at)
+            await self._write((), sealed)
+            return bool(sealed.statements)
+
+    async def _write(self, statements: Sequence[Statement], sealed: Sealed) -> None:
+        await self._database.write([*statements, *sealed.statements])
+        if self._sealer is not None:
+            await self._sealer.written(sealed)
 
     async def _commit(self, slices: Durable, facts: Sequence[Fact], at: Instant) -> None:
         async with self._turn:
@@ -117,8 +173,12 @@ class SqliteJournal:
                 entry.add(fact)
             statements = [*changes(books.slices, slices), *entry.statements]
             stamped = _stamped(books, at) if statements else []
-            await self._database.write([*statements, *stamped])
-            anchored = _anchored(books, at) if statements else books.anchored
+            sealed = Sealed()
+            if self._sealer is not None and entry.closed:
+                sealed = await self._sealer.closed(entry.closed, slices.tokens.cards, at)
+                self._due.set()
+            await self._write([*statements, *stamped], sealed)
+            anchored = self._known(books, at) if statements else books.anchored
             self._books = Books(slices, entry.next_fact, entry.running, anchored)
 
     async def _anchor(self, at: Instant) -> None:
@@ -126,7 +186,7 @@ class SqliteJournal:
             books = self._books or await self._read()
             if at.status is TimeStatus.SYNCHRONISED and at.boot not in books.anchored:
                 await self._database.write(_stamped(books, at))
-                books = replace(books, anchored=_anchored(books, at))
+                books = replace(books, anchored=self._known(books, at))
             self._books = books
 
     async def _refuse_known(self, facts: Sequence[Fact]) -> None:
@@ -148,6 +208,13 @@ class SqliteJournal:
         anchored = frozenset(int(number) for (number,) in await self._database.read(ANCHORED))
         return Books(slices, next_fact, running, anchored)
 
+    def _known(self, books: Books, at: Instant) -> frozenset[int]:
+        """Return the boots whose wall clock is known after a commit; a new one may put earlier stamps right."""
+        if at.status is not TimeStatus.SYNCHRONISED or at.boot in books.anchored:
+            return books.anchored
+        self._due.set()
+        return books.anchored | {at.boot}
+
     @staticmethod
     def _same(books: Books, slices: Durable) -> bool:
         return books.slices is not None and same_slices(books.slices, slices)
@@ -158,10 +225,6 @@ def _stamped(books: Books, at: Instant) -> list[Statement]:
     if at.status is TimeStatus.SYNCHRONISED and at.boot not in books.anchored:
         return [(ANCHOR, (at.mono, at.wall.isoformat(), at.boot))]
     return [(SEEN, (at.mono, at.boot))] if at.status is TimeStatus.UNKNOWN else []
-
-
-def _anchored(books: Books, at: Instant) -> frozenset[int]:
-    return books.anchored | {at.boot} if at.status is TimeStatus.SYNCHRONISED else books.anchored
 
 
 def _previous(boot: int, version: str, began: str, ended: str | None) -> PreviousRun:

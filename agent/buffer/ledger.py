@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
+from itertools import islice
 from typing import Final, TypeAlias, TypeVar
 
 from agent.buffer.codec import load
 from agent.buffer.deliveries import CLOUD, Delivery, Lane, Reported, lanes, reported
-from agent.buffer.timeline import BOOTS, Timeline, Trust, timeline
+from agent.buffer.selection import all_starts, starts_within
+from agent.buffer.timeline import BOOTS, TRUSTED, Timeline, Trust, timeline
 from agent.core.company import Company
 from agent.core.facts import Period, SessionEnded, SessionStarted
 from agent.core.instant import Instant
@@ -23,11 +25,18 @@ from agent.core.tariff import CENT, Cost
 JsonObject: TypeAlias = dict[str, object]
 T = TypeVar("T")
 
-SESSIONS: Final = """
+SESSION: Final = """
 SELECT s.reporting, a.schema, a.json, z.schema, z.json
 FROM session AS s JOIN fact AS a ON a.seq = s.start_fact LEFT JOIN fact AS z ON z.seq = s.end_fact
-WHERE :only IS NULL OR s.id = :only ORDER BY s.start_fact
+WHERE s.start_fact = ?
 """
+START: Final = "SELECT start_fact FROM session WHERE id = ?"
+#: The plus keeps the order of the starts from being used to find them: few ids begin so.
+NAMED: Final = "SELECT start_fact FROM session WHERE id >= ? AND id < ? ORDER BY +start_fact DESC LIMIT ?"
+MANY: Final = 100
+"""So many sessions of one beginning are enough to see that more of the id is needed."""
+AFTER: Final = "\U0010ffff"
+"""Comes after any character of an id."""
 CARDS: Final = "SELECT schema, json FROM slice WHERE kind = 'card' ORDER BY key"
 SLICE: Final = "SELECT schema, json FROM slice WHERE kind = ? AND key = ?"
 
@@ -85,19 +94,39 @@ class Kept:
 
 
 def sessions(
-    connection: sqlite3.Connection, *, since: datetime | None = None, until: datetime | None = None
+    connection: sqlite3.Connection,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
 ) -> list[SessionRecord]:
-    """Return the sessions, oldest first. Raises: JournalCorrupt.
+    """Return the sessions, oldest first; what is not returned is hardly read. Raises: JournalCorrupt.
 
     since, until: only those that ended at or after the one and before the other (contract, section 6); an open session
-    ends later than any moment, so it counts unless it began after all of that.
+    ends later than any moment, so it counts unless it began after all of that. limit: only so many, the newest ones.
     """
-    return [r for r in _records(connection, None) if _within(r, since, until)]
+    known = _Known(connection)
+    is_whole = since is None and until is None
+    starts = all_starts(connection) if is_whole else starts_within(connection, known.times, since, until)
+    found = (_record(connection, known, seq) for seq in starts)
+    newest = list(islice((r for r in found if _within(r, since, until)), limit))
+    return newest[::-1]
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> SessionRecord | None:
     """Return one session, None where there is none of this id. Raises: JournalCorrupt."""
-    return next(_records(connection, session_id), None)
+    row = connection.execute(START, (session_id,)).fetchone()
+    return None if row is None else _record(connection, _Known(connection), row[0])
+
+
+def named(connection: sqlite3.Connection, beginning: str) -> list[SessionRecord]:
+    """Return the sessions whose ids begin so, oldest first: the newest ``MANY`` of them, none for an empty beginning.
+
+    Raises: JournalCorrupt.
+    """
+    known = _Known(connection)
+    found = connection.execute(NAMED, (beginning, beginning + AFTER, MANY)) if beginning else ()
+    return [_record(connection, known, seq) for (seq,) in found][::-1]
 
 
 def cards(connection: sqlite3.Connection) -> tuple[Card, ...]:
@@ -168,28 +197,42 @@ def _slice(connection: sqlite3.Connection, kind: type[T], name: str, key: str = 
     return None if row is None else load(kind, *row)
 
 
-@dataclass(frozen=True, slots=True)
 class _Known:
-    """What is looked up for every session: times of boots, numbers of cards by token key, lanes by session."""
+    """What is looked up for every session; numbers: of cards, by token key."""
 
-    times: Timeline
-    numbers: Mapping[str, str | None]
-    lanes: Mapping[str, tuple[Lane, ...]]
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.numbers = {card.id_token.key: card.number for card in cards(connection)}
+
+    @cached_property
+    def times(self) -> Timeline:
+        """When each boot began; read only where a stamp asks for it."""
+        return timeline(self._connection.execute(BOOTS))
+
+    def corrected(self, at: Instant) -> Instant:
+        return at if at.status in TRUSTED else self.times.corrected(at)
+
+    def trust(self, *moments: Instant) -> Trust:
+        if TRUSTED.issuperset(at.status for at in moments):
+            return Trust.SYNCHRONISED
+        return self.times.trust(*moments)
 
 
-def _records(connection: sqlite3.Connection, only: str | None) -> Iterator[SessionRecord]:
-    numbers = {card.id_token.key: card.number for card in cards(connection)}
-    known = _Known(timeline(connection.execute(BOOTS)), numbers, lanes(connection, only))
-    for reporting, start_schema, start_json, end_schema, end_json in connection.execute(SESSIONS, {"only": only}):
-        start = load(SessionStarted, start_schema, start_json)
-        end = None if end_json is None else load(SessionEnded, end_schema, end_json)
-        yield _record(start, end, Reporting(reporting), known)
+def _record(connection: sqlite3.Connection, known: _Known, start_fact: int) -> SessionRecord:
+    """Return the session that a fact began."""
+    reporting, start_schema, start_json, end_schema, end_json = connection.execute(SESSION, (start_fact,)).fetchone()
+    start = load(SessionStarted, start_schema, start_json)
+    end = None if end_json is None else load(SessionEnded, end_schema, end_json)
+    return _made(start, end, known, (Reporting(reporting), lanes(connection, start.session)))
 
 
-def _record(start: SessionStarted, end: SessionEnded | None, reporting: Reporting, known: _Known) -> SessionRecord:
-    of_session = known.lanes.get(start.session, ())
+def _made(
+    start: SessionStarted, end: SessionEnded | None, known: _Known, report: tuple[Reporting, tuple[Lane, ...]]
+) -> SessionRecord:
+    """Return a record; report: what the session may do now, and its lanes."""
+    reporting, of_session = report
     transactions = [lane.transaction_id for lane in of_session if lane.delivery.to == CLOUD]
-    began, ended = known.times.corrected(start.at), None if end is None else known.times.corrected(end.at)
+    began, ended = known.corrected(start.at), None if end is None else known.corrected(end.at)
     return SessionRecord(
         id=start.session,
         connector=start.evse,
@@ -201,7 +244,7 @@ def _record(start: SessionStarted, end: SessionEnded | None, reporting: Reportin
         started_at=began.wall.astimezone(UTC),
         stopped_at=None if ended is None else ended.wall.astimezone(UTC),
         duration_s=None if ended is None else _duration(began, ended),
-        clock=known.times.trust(start.at, *(() if end is None else (end.at,))),
+        clock=known.trust(start.at, *(() if end is None else (end.at,))),
         meter_start=billed(start.reading.register),
         meter_stop=None if end is None else billed(end.register),
         stop_reason=None if end is None else end.reason,
@@ -210,7 +253,7 @@ def _record(start: SessionStarted, end: SessionEnded | None, reporting: Reportin
         delivery=tuple(lane.delivery for lane in of_session),
         cost=None if end is None else end.cost,
         refund=None if end is None else _refunded(start, end),
-        periods=() if end is None else tuple(replace(p, start=known.times.corrected(p.start)) for p in end.periods),
+        periods=() if end is None else tuple(replace(p, start=known.corrected(p.start)) for p in end.periods),
     )
 
 

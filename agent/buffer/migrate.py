@@ -14,6 +14,10 @@ from agent.core.errors import JournalCorrupt
 NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 
 
+class JournalNewer(JournalCorrupt):
+    """The ledger is whole, and was written by a newer release."""
+
+
 @cache
 def packaged() -> tuple[str, ...]:
     """Return this release's migrations: the first one makes version 1 (``PRAGMA user_version``), and so on."""
@@ -25,9 +29,9 @@ def packaged() -> tuple[str, ...]:
 
 
 def refuse_newer(version: int, latest: int) -> None:
-    """Raise JournalCorrupt where a ledger was written by a newer release."""
+    """Raise JournalNewer where a ledger was written by a newer release."""
     if version > latest:
-        raise JournalCorrupt(
+        raise JournalNewer(
             f"the ledger was written by a newer release (version {version}, this one knows {latest}): "
             "install that release again, or restore a backup made before the upgrade"
         )
@@ -36,7 +40,7 @@ def refuse_newer(version: int, latest: int) -> None:
 def migrate(connection: sqlite3.Connection, scripts: Sequence[str] | None = None) -> None:
     """Bring a ledger to the latest version; scripts: other migrations than the packaged ones.
 
-    Raises: JournalCorrupt (newer), sqlite3.Error; then the ledger is as the last whole migration left it.
+    Raises: JournalNewer, sqlite3.Error; then the ledger is as the last whole migration left it.
     """
     migrations = packaged() if scripts is None else scripts
     refuse_newer(_version(connection), len(migrations))

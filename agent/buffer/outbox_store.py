@@ -32,8 +32,8 @@ HISTORY: Final = "SELECT kind, schema, json FROM fact WHERE session = ? ORDER BY
 COUNT: Final = "SELECT count(*) FROM outbox INDEXED BY outbox_waiting WHERE destination = ? AND state = 'queued'"
 SENDING: Final = "UPDATE outbox SET text = ? WHERE destination = ? AND fact = ? AND text IS NULL"
 NAME: Final = (
-    "UPDATE delivery SET transaction_id = ? WHERE destination = ?"
-    " AND session = (SELECT session FROM outbox WHERE outbox.destination = delivery.destination AND fact = ?)"
+    "UPDATE delivery SET transaction_id = ?1 WHERE destination = ?2"
+    " AND session = (SELECT session FROM outbox WHERE destination = ?2 AND fact = ?3)"
 )
 FORGET: Final = (
     "DELETE FROM outbox WHERE destination = ? AND fact = ?"  # noqa: S608  # a constant of the codec

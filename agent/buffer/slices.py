@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.buffer.codec import dump, load
+from agent.core.card import Distribution
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
 from agent.core.model import EvseId
@@ -29,6 +30,7 @@ KINDS: Final[Mapping[str, type]] = {
     "cache": Cached,
     "listed": Listed,
     "list-version": ListVersion,
+    "distribution": Distribution,
     "overrides": Overrides,
     "company": Company,
     "ids": IdSource,
@@ -59,6 +61,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
             cache=found["cache"],
             listed=found["listed"],
             list_version=found["list-version"].get("", ListVersion()),
+            distribution=found["distribution"].get("", Distribution()),
         ),
         overrides=found["overrides"].get("", Overrides()),
         company=found["company"].get("", Company()),
@@ -76,6 +79,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "cache": slices.tokens.cache,
         "listed": slices.tokens.listed,
         "list-version": {"": slices.tokens.list_version},
+        "distribution": {"": slices.tokens.distribution},
         "overrides": {"": slices.overrides},
         "company": {"": slices.company},
         "ids": {"": slices.ids},

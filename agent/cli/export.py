@@ -9,23 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.cli.context import USAGE, CommandFailed, say, write_bytes
+from agent.core.model import Profile
 
 if TYPE_CHECKING:
     from agent.buffer.ledger import SessionRecord
     from agent.cli.context import Commands, Context
     from agent.runtime.config import AgentConfig
 
-FORMATS: Final = ("csv", "json")
-LATER: Final = ("xlsx", "ocpi", "ocmf")
+FORMATS: Final = ("csv", "json", "ocmf")
+LATER: Final = ("xlsx", "ocpi")
 FLAVOURS: Final = ("standard", "excel")
 DESCRIPTION: Final = """\
 CSV has the closed sessions, one a line, under the header
 id,card,profile,evse_id,start,end,duration_s,meter_start_wh,meter_stop_wh,energy_kwh,energy,time,fixed,parking,
 reservation,surcharge,excl_vat,vat,incl_vat,refund,currency,reporting; times are local with their offset.
-JSON is the list of `sessions list --json`, which has a session that still runs too.
+JSON is the list of `sessions list --json`, which has a session that still runs too; its last session carries the
+evidence, so that `sessions verify FILE` can check the file on another machine. OCMF has a signed text for each closed
+session, one a line, or as a file for transparency software where FILE ends in .xml.
 
-A session belongs to the day and month of its end, in the station's time zone. Private sessions are in it: only a
-statement leaves them out. A file is written whole or not at all, and is readable by its owner alone."""
+A session belongs to the day and month of its end, in the station's time zone. Private sessions are in CSV and JSON, and
+not in OCMF; --private says otherwise. A file is written whole or not at all, and is readable by its owner alone."""
 
 
 def register(verbs: Commands, shared: argparse.ArgumentParser) -> None:
@@ -38,8 +41,9 @@ def register(verbs: Commands, shared: argparse.ArgumentParser) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--format", metavar="FORMAT", help="csv or json; default: as FILE ends, else csv")
+    parser.add_argument("--format", metavar="FORMAT", help="csv, json or ocmf; default: as FILE ends, else csv")
     limits(parser)
+    parser.add_argument("--private", choices=("yes", "no"), help="with or without private sessions")
     parser.add_argument("--output", metavar="FILE", help="where to; `-`, and without it, standard output")
     parser.add_argument(
         "--csv-flavour",
@@ -60,23 +64,27 @@ def limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def picked(config: AgentConfig, options: argparse.Namespace) -> Sequence[SessionRecord]:
-    """Return the sessions within the limits that were typed, oldest first. Raises: CommandFailed, JournalError."""
+def picked(config: AgentConfig, options: argparse.Namespace, limit: int | None = None) -> Sequence[SessionRecord]:
+    """Return the sessions within the limits that were typed, oldest first. Raises: CommandFailed, JournalError.
+
+    limit: only so many, the newest ones.
+    """
     from agent.buffer.ledger import sessions
     from agent.cli import dates
     from agent.cli.ledger import read
     from agent.cli.render import local_zone
 
     since, until = dates.span(options.since, options.until, local_zone(config.station.timezone))
-    return read(config.station.state_dir, lambda connection: sessions(connection, since=since, until=until))
+    return read(config.station.state_dir, lambda ledger: sessions(ledger, since=since, until=until, limit=limit))
 
 
 def export(context: Context, options: argparse.Namespace) -> int:
     """Write the sessions to a file, or to standard output."""
     chosen = _format(context, options)
     config = context.config()
-    records = picked(config, options)
-    content = _json(records) if chosen == "json" else _csv(config, records, options.csv_flavour)
+    private = options.private == "yes" if options.private else chosen != "ocmf"
+    records = [record for record in picked(config, options) if private or record.profile is not Profile.PRIVATE]
+    content = _content(config, options, records, chosen)
     count = len(records) if chosen == "json" else sum(record.stopped_at is not None for record in records)
     if count < len(records):
         say(f"note: {_sessions(len(records) - count)} still running, and left out")
@@ -94,15 +102,17 @@ def _format(context: Context, options: argparse.Namespace) -> str:
     """Return the format that was chosen. Raises: CommandFailed with status 2."""
     chosen = str(_usual(context, options) if options.format is None else options.format).lower()
     if chosen in LATER:
-        raise CommandFailed(f"--format {chosen} is not part of this release: there are csv and json", status=USAGE)
+        raise CommandFailed(
+            f"--format {chosen} is not part of this release: there are csv, json and ocmf", status=USAGE
+        )
     if chosen not in FORMATS:
-        raise CommandFailed(f"--format is {options.format!r}, allowed are csv and json", status=USAGE)
+        raise CommandFailed(f"--format is {options.format!r}, allowed are csv, json and ocmf", status=USAGE)
     if chosen != "csv" and options.csv_flavour != "standard":
         raise CommandFailed(f"--csv-flavour is for csv, not for {chosen}: leave one of the two out", status=USAGE)
     if options.output is not None and not options.output.strip():
         raise CommandFailed("--output is empty: name a file, or `-` for standard output", status=USAGE)
-    if chosen == "csv" and context.as_json and _to_stdout(options):
-        words = "--json prints JSON: use --format json, or write the csv to a file with --output FILE"
+    if chosen != "json" and context.as_json and _to_stdout(options):
+        words = f"--json prints JSON: use --format json, or write the {chosen} to a file with --output FILE"
         raise CommandFailed(words, status=USAGE)
     return chosen
 
@@ -112,11 +122,27 @@ def _usual(context: Context, options: argparse.Namespace) -> str:
     if _to_stdout(options):
         return "json" if context.as_json else "csv"
     ending = Path(options.output).suffix.removeprefix(".").lower()
-    return ending if ending in {*FORMATS, *LATER} else "csv"
+    return "ocmf" if ending == "xml" else ending if ending in {*FORMATS, *LATER} else "csv"
 
 
 def _to_stdout(options: argparse.Namespace) -> bool:
     return options.output in {None, "-"}
+
+
+def _content(config: AgentConfig, options: argparse.Namespace, records: Sequence[SessionRecord], chosen: str) -> bytes:
+    """Return the file. Raises: CommandFailed, JournalError."""
+    from agent.cli import evidence
+
+    state_dir = config.station.state_dir
+    if chosen == "ocmf":
+        xml = str(options.output).lower().endswith(".xml")
+        return evidence.ocmf_export(state_dir, records, private=options.private == "yes", xml=xml)[0]
+    if chosen == "csv":
+        return _csv(config, records, options.csv_flavour)
+    if not records or not evidence.has_key(state_dir):
+        return _json(records)
+    everything = options.since is None and options.until is None
+    return evidence.json_export(state_dir, records, everything=everything, private=options.private != "no")
 
 
 def _csv(config: AgentConfig, records: Sequence[SessionRecord], flavour: str) -> bytes:

@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from agent import __version__
-from agent.cli import cards, completion, configuration, daemon, sessions, start, station, watch
+from agent.cli import (
+    backup,
+    cards,
+    completion,
+    configuration,
+    daemon,
+    evidence,
+    report,
+    sessions,
+    start,
+    station,
+    watch,
+)
 from agent.cli.context import CONFIG, DONE, REFUSED, USAGE, CommandFailed, Context, OutputClosed, drop_output, say
 from agent.core.errors import AgentError, ConfigError
 
 PROGRAM: Final = "wallbox-agent"
 INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells have it."""
-GROUPS: Final = (daemon, station, watch, start, cards, sessions, configuration, completion)
+GROUPS: Final = (daemon, station, watch, start, cards, sessions, report, evidence, backup, configuration, completion)
 
 
 class UsageError(Exception):

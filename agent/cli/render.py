@@ -96,6 +96,9 @@ def _parts(document: Document) -> Iterator[Row]:
     yield Row("card reader", plain(reader, "last_error") or ("ok" if is_ok else "not heard yet"), not is_ok)
     if ledger.get("ok") is False:
         yield Row("ledger", plain(ledger, "last_error") or "cannot be written: check the disk", bad=True)
+    for words in (plain(ledger, "rescued"), *texts(ledger, "warnings")):
+        if words:
+            yield Row("ledger", words, bad=True)
     for card in entries(document, "waiting"):
         yield Row("waiting", f"card {_waits(card)}, at any connector")
 

@@ -30,11 +30,12 @@ def register(verbs: Commands, shared: argparse.ArgumentParser) -> None:
 
 def resend(context: Context, options: argparse.Namespace) -> int:
     """Put a session's messages back into the queue."""
-    from agent.buffer.ledger import sessions
+    from agent.buffer.ledger import named
     from agent.cli.ledger import read
-    from agent.cli.sessions import only
+    from agent.cli.sessions import beginning, only
 
-    session = only(options.id, read(context.config().station.state_dir, sessions)).id
+    state_dir = context.config().station.state_dir
+    session = only(options.id, read(state_dir, lambda ledger: named(ledger, beginning(options.id)))).id
     result = context.ask({"command": "resend", "session": session})
     document = result if isinstance(result, Mapping) else {}
     count = document.get("messages")

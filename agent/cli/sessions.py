@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.cli import balance, export, resend
+from agent.cli import balance, evidence, export, resend
 from agent.cli.context import CommandFailed
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     verbs = group.add_subparsers(metavar="COMMAND", required=True)
     list_parser = verbs.add_parser("list", parents=[shared], allow_abbrev=False, help="the sessions, oldest first")
     export.limits(list_parser)
+    list_parser.add_argument("--limit", type=how_many, metavar="N", help="only the newest N of them")
     list_parser.set_defaults(run=list_sessions)
     show_parser = verbs.add_parser("show", parents=[shared], allow_abbrev=False, help="one session in full")
     show_parser.add_argument("id", metavar="ID", help="its id, or the beginning of it")
     show_parser.set_defaults(run=show)
     export.register(verbs, shared)
     balance.register(verbs, shared)
+    evidence.register_verify(verbs, shared)
     resend.register(verbs, shared)
 
 
@@ -35,7 +37,7 @@ def list_sessions(context: Context, options: argparse.Namespace) -> int:
     from agent.buffer.ledger import to_json
 
     config = context.config()
-    records = export.picked(config, options)
+    records = export.picked(config, options, options.limit)
 
     def text() -> str:
         from agent.cli.render import local_zone
@@ -50,11 +52,11 @@ def list_sessions(context: Context, options: argparse.Namespace) -> int:
 
 def show(context: Context, options: argparse.Namespace) -> int:
     """Print one session in full."""
-    from agent.buffer.ledger import sessions, to_full_json
+    from agent.buffer.ledger import named, to_full_json
     from agent.cli.ledger import read
 
     station = context.config().station
-    record = only(options.id, read(station.state_dir, sessions))
+    record = only(options.id, read(station.state_dir, lambda ledger: named(ledger, beginning(options.id))))
 
     def text() -> str:
         from agent.cli.render import local_zone
@@ -72,12 +74,31 @@ def _for_people(record: SessionRecord) -> Document:
     return {**to_full_json(record), "duration_s": None if record.duration_s is None else str(record.duration_s)}
 
 
+def how_many(text: str) -> int:
+    """Return a number of sessions that was typed, at least one. Raises: ValueError."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+how_many.__name__ = "number of sessions"  # argparse names the type in its error
+
+
+def beginning(typed: str) -> str:
+    """Return what was typed of an id, as ids are written."""
+    return typed.strip().lower()
+
+
 def only(prefix: str, records: Sequence[SessionRecord]) -> SessionRecord:
     """Return the only session whose id begins so. Raises: CommandFailed."""
-    wanted = prefix.strip().lower()
+    from agent.buffer.ledger import MANY
+
+    wanted = beginning(prefix)
     found = [record for record in records if record.id.startswith(wanted)]
     if not found or not wanted:
         raise CommandFailed(f"no session has the id {prefix!r}: look at `wallbox-agent sessions list`")
     if len(found) > 1:
-        raise CommandFailed(f"{len(found)} sessions begin with {prefix!r}: type more of the id, like {found[-1].id}")
+        count = f"{len(found)} or more" if len(found) >= MANY else f"{len(found)}"
+        raise CommandFailed(f"{count} sessions begin with {prefix!r}: type more of the id, like {found[-1].id}")
     return found[0]

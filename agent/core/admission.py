@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.core import local_list, session, unlocking, waiting
+from agent.core import learning, local_list, session, unlocking, waiting
 from agent.core.authorization import (
     AskVerdict,
     Known,
@@ -31,7 +31,12 @@ ANOTHER: Final = "another card's session is running"
 
 
 def present(turn: Turn, id_token: IdToken) -> None:
-    """Take one touch of a card: it ends its own or its group's session, takes back its own grant, or asks to start."""
+    """Take one touch of a card: it ends its own or its group's session, takes back its own grant, or asks to start.
+
+    One that somebody waits for to learn it does nothing of that.
+    """
+    if learning.captured(turn, id_token):
+        return
     if any(a.id_token.key == id_token.key and a.pending for a in turn.state.asking):
         return
     own = next((e for e in turn.state.evses if e.session and e.session.id_token.key == id_token.key), None)

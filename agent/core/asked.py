@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from agent.core import admission, cards, linking, local_list, session
-from agent.core.authorization import blocked
+from agent.core.authorization import barred
 from agent.core.availability import change, startable
 from agent.core.commands import (
-    BlockCard,
     CallRef,
+    CardCommand,
     ChangeAvailability,
     ChangeSetting,
     ClearCache,
@@ -24,10 +24,8 @@ from agent.core.commands import (
     Outcome,
     PushCompanyLink,
     PushCompanySettings,
-    PutCard,
     RemoteStart,
     RemoteStop,
-    RemoveCard,
     Reset,
     ResetKind,
     ResetSetting,
@@ -35,7 +33,6 @@ from agent.core.commands import (
     SendLocalList,
     StopSession,
     TriggerMessage,
-    UnblockCard,
     UnlinkCompany,
     UnlockConnector,
 )
@@ -68,6 +65,8 @@ def perform(turn: Turn, call: CallRef, command: Command) -> None:
 
 
 def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
+    if isinstance(command, CardCommand):
+        return cards.perform(turn, command)
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -103,14 +102,6 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
             return linking.link(turn, command)
         case UnlinkCompany():
             return linking.unlink(turn, command)
-        case PutCard():
-            return cards.put(turn, command)
-        case BlockCard():
-            return cards.block(turn, command)
-        case UnblockCard():
-            return cards.unblock(turn, command)
-        case RemoveCard():
-            return cards.remove(turn, command)
     assert_never(command)
 
 
@@ -136,7 +127,7 @@ def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
 
 def _no_remote_start(turn: Turn, call: CallRef, command: RemoteStart, evse: EvseState | None) -> str | None:
     """Return why a remote start is refused, None where it will be tried."""
-    refusal = blocked(turn.state.tokens, command.id_token) or _not_from_afar(turn, call)
+    refusal = barred(turn.state.tokens, command.id_token, turn.at) or _not_from_afar(turn, call)
     if refusal is not None:
         return refusal
     if evse is None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from agent.core.instant import Instant
+from agent.core.card import Stage
+from agent.core.instant import Instant, TimeStatus
 from agent.core.model import IdToken, Profile, TokenInfo, TokenStatus
 from agent.core.settings import Settings
 from agent.core.state import Cached, Card, Tokens
@@ -21,11 +22,13 @@ class Known:
     """What the station itself knows of a token: its own card, the local list's entry, a central system's last verdict.
 
     listed, cached: as they count now, None where there is none, or where the list or the cache is switched off.
+    lapsed: why the card is not good now, for whoever decides without the central system; None where it is.
     """
 
     card: Card | None = None
     cached: TokenInfo | None = None
     listed: TokenInfo | None = None
+    lapsed: str | None = None
 
     @property
     def info(self) -> TokenInfo | None:
@@ -34,10 +37,14 @@ class Known:
 
     @property
     def blocked(self) -> str | None:
-        """Why the token is blocked here, in words; None where it is not (promise 10)."""
-        if self.card is None or self.card.blocked is None:
+        """Why the token never starts here, and nobody is asked, in words; None where it may (promise 10)."""
+        if self.card is None:
             return None
-        return f"blocked here: {self.card.blocked}" if self.card.blocked else "blocked here"
+        if self.card.standing.stage is Stage.DEACTIVATED:
+            return _because("deactivated for good", self.card.standing.reason)
+        if self.card.blocked is not None:
+            return _because("blocked here", self.card.blocked)
+        return NOT_ACTIVATED if self.card.standing.stage is Stage.NEW else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class AskVerdict:
 
 Decision: TypeAlias = Verdict | AskVerdict
 
+NOT_ACTIVATED: Final = "not activated yet: `wallbox-agent cards activate` with the number printed on it"
 REFUSALS: Final = {
     TokenStatus.BLOCKED: "the central system has blocked this card",
     TokenStatus.EXPIRED: "this card has expired",
@@ -73,6 +81,7 @@ def known(tokens: Tokens, id_token: IdToken, settings: Settings, at: Instant) ->
         tokens.cards.get(id_token.key),
         None if cached is None else current(cached.info, at),
         None if listed is None else current(listed.info, at),
+        lapsed(tokens.cards.get(id_token.key), at),
     )
 
 
@@ -83,32 +92,64 @@ def current(info: TokenInfo, at: Instant) -> TokenInfo:
     return info
 
 
+def lapsed(card: Card | None, at: Instant) -> str | None:
+    """Return why a card is not good now, in words: blocked by the central system, or its time is over; None: it is.
+
+    A station that does not know the time yet keeps nobody out by it.
+    """
+    if card is None:
+        return None
+    standing = card.standing
+    if standing.stage is Stage.BLOCKED:
+        return _because(REFUSALS[TokenStatus.BLOCKED], standing.reason)
+    if at.status is TimeStatus.UNKNOWN:
+        return None
+    if standing.valid_from is not None and at.wall < standing.valid_from:
+        return "this card is not valid yet"
+    over = standing.valid_until is not None and standing.valid_until <= at.wall
+    return REFUSALS[TokenStatus.EXPIRED] if over else None
+
+
 def blocked(tokens: Tokens, id_token: IdToken) -> str | None:
-    """Return why a token is blocked here, in words; None where it is not."""
+    """Return why a token never starts here, in words: blocked, deactivated, not activated; None where it may."""
     return Known(tokens.cards.get(id_token.key)).blocked
+
+
+def barred(tokens: Tokens, id_token: IdToken, at: Instant) -> str | None:
+    """Return why a token does not start now, whoever wants it, in words; None where it may, or others decide."""
+    card = tokens.cards.get(id_token.key)
+    private = card is not None and card.profile is Profile.PRIVATE
+    return blocked(tokens, id_token) or (lapsed(card, at) if private else None)
 
 
 def decide(about: Known, settings: Settings, *, online: bool) -> Decision:
     """Decide about a token that wants to start.
 
     A block set here wins over everybody; a private card asks nobody. Online, only ``local_pre_authorize`` spares the
-    question (OCPP 1.6 ed. 2, sections 3.5.1 and 4.1); offline, see ``decide_offline``.
+    question (OCPP 1.6 ed. 2, sections 3.5.1 and 4.1), and not for a card whose time is over; offline, see
+    ``decide_offline``.
     """
     card, info = about.card, about.info
     if about.blocked is not None:
         return Verdict(accepted=False, reason=about.blocked)
     if card is not None and card.profile is Profile.PRIVATE:
-        return Verdict(accepted=True, profile=Profile.PRIVATE)
+        return Verdict(accepted=about.lapsed is None, profile=Profile.PRIVATE, reason=about.lapsed or "")
     if not online:
         return decide_offline(about, settings)
-    if settings.local_pre_authorize and info is not None and info.status is TokenStatus.ACCEPTED:
+    good = info is not None and info.status is TokenStatus.ACCEPTED and about.lapsed is None
+    if settings.local_pre_authorize and info is not None and good:
         return Verdict(accepted=True, group=info.group)
     return AskVerdict()
 
 
 def decide_offline(about: Known, settings: Settings) -> Verdict:
-    """Decide without a central system: by the local list, else by the cache (OCPP 1.6 ed. 2, section 3.5.4)."""
+    """Decide without a central system: by the local list, else by the cache (OCPP 1.6 ed. 2, section 3.5.4).
+
+    A card whose time is over is refused, whatever they say.
+    """
     info = about.info
+    if about.lapsed is not None:
+        return Verdict(accepted=False, reason=about.lapsed, group=info.group if info else None)
     if info is None:
         if settings.allow_offline_unknown:
             return Verdict(accepted=True)
@@ -148,3 +189,7 @@ def remember(tokens: Tokens, id_token: IdToken, info: TokenInfo, at: Instant) ->
 def same_group(one: IdToken | None, other: IdToken | None) -> bool:
     """Tell whether two groups are known and the same; the group's own name presented as a token is not a member."""
     return one is not None and other is not None and one.key == other.key
+
+
+def _because(what: str, reason: str | None) -> str:
+    return f"{what}: {reason}" if reason else what

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
@@ -49,6 +49,11 @@ def next_local(after: datetime, clock: time, zone: tzinfo) -> datetime:
                 return moment
     message = f"no local time {clock} within three days after {after}"
     raise AssertionError(message)
+
+
+def on_date(day: date, zone: tzinfo) -> datetime:
+    """Return when a local day begins (UTC), be it with midnight or, where that is skipped, later."""
+    return _moment(datetime.combine(day, time(0)), zone)
 
 
 def next_shift(after: datetime, zone: tzinfo) -> datetime | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agent.core.facts import Period
 from agent.core.instant import Instant
 from agent.core.model import Reading, Wh, billed
+from agent.core.prices import PriceBlock
+from agent.core.prices_boundaries import band, draw_in
+from agent.core.prices_cost import Consumption, Piece, component_of, cost, pieces, priced, refund
 from agent.core.state import Phase, Session, Stretch
-from agent.core.tariff import Consumption, Cost, cost, energy_price, refund
+from agent.core.tariff import Basis, Cost, Dimension, Draw, Terms
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A session's periods, cost and refund; the last two None where no tariff is known, or nobody refunds."""
+    """A session's periods, cost and refund; the last two None where no price is known, or nobody refunds."""
 
     periods: tuple[Period, ...] = ()
     cost: Cost | None = None
@@ -40,26 +44,47 @@ def counted(session: Session, at: Instant) -> Session:
 def next_stretch(session: Session, reading: Reading) -> Session:
     """Return the session with a new stretch from a reading on."""
     stretches = (*session.stretches, session.stretch)
-    return replace(session, stretches=stretches, stretch=Stretch(reading.at, reading.register))
+    return replace(session, stretches=stretches, stretch=stretch_from(session.terms, reading.at, reading))
 
 
-def bill(session: Session, register: Wh) -> Bill:
-    """Return what a session comes to that ends at a register."""
-    terms = session.terms
-    if terms is None:
+def stretch_from(terms: Terms | None, start: Instant, reading: Reading) -> Stretch:
+    """Return a stretch that begins with a reading; what the car draws is kept where the tariff asks for it."""
+    asked = terms is not None and band(terms.tariff, Draw())
+    return Stretch(start, reading.register, draw=draw_in(reading) if asked else None)
+
+
+def bill(session: Session, register: Wh, known: Sequence[PriceBlock] = ()) -> Bill:
+    """Return what a session comes to that ends at a register.
+
+    known: prices by the hour as they are known now; they count for hours that had none when the session began.
+    """
+    if session.terms is None:
         return Bill()
     stretches = (*session.stretches, session.stretch)
     ends = (*(s.register for s in stretches[1:]), register)
-    energies = [Wh(billed(stop) - billed(s.register)) for s, stop in zip(stretches, ends, strict=True)]
+    used = [_consumption(session, stretch, stop) for stretch, stop in zip(stretches, ends, strict=True)]
+    starts = [*(s.start for s in stretches), max(session.last.at, session.stretch.start, key=lambda at: at.wall)]
+    return _billed(_knowing(session.terms, known), used, starts)
+
+
+def late_bill(terms: Terms, periods: Sequence[Period], known: Sequence[PriceBlock]) -> Bill:
+    """Return what a session comes to that had no cost when it ended, since some of its hours had no price yet.
+
+    Prices that were known then are not moved. The cost is still None where hours have none.
+    """
+    start = periods[0].start if periods else None
     used = [
-        Consumption(s.start.wall, energy, Decimal(s.charging_ms) / 1000, Decimal(s.parking_ms) / 1000)
-        for s, energy in zip(stretches, energies, strict=True)
+        Consumption(
+            p.start.wall,
+            p.energy,
+            Decimal(p.charging_ms) / 1000,
+            Decimal(p.parking_ms) / 1000,
+            elapsed_s=None if start is None else _elapsed_s(start, p.start),
+        )
+        for p in periods
     ]
-    periods = tuple(
-        Period(s.start, part.energy, energy_price(terms, s.start.wall)) for s, part in zip(stretches, used, strict=True)
-    )
-    total = cost(terms, used)
-    return Bill(merged(periods), total, refund(terms, total))
+    starts = [p.start for p in periods]
+    return _billed(_knowing(terms, known), used, [*starts, *starts[-1:]]) if used else Bill()
 
 
 def merged(periods: tuple[Period, ...]) -> tuple[Period, ...]:
@@ -67,7 +92,60 @@ def merged(periods: tuple[Period, ...]) -> tuple[Period, ...]:
     result: list[Period] = []
     for period in periods:
         if result and result[-1].price == period.price:
-            result[-1] = replace(result[-1], energy=Wh(result[-1].energy + period.energy))
+            result[-1] = _joined(result[-1], period)
         else:
             result.append(period)
     return tuple(result)
+
+
+def _billed(terms: Terms, used: Sequence[Consumption], starts: Sequence[Instant]) -> Bill:
+    """Return a bill; starts: of each consumption, and the end of the last one.
+
+    Periods of prices by the hour stay apart, so that a price that is known later still finds its energy.
+    """
+    periods = tuple(_period(terms, piece, starts) for piece in pieces(terms, used))
+    total = cost(terms, used) if priced(terms, used) else None
+    repaid = None if total is None else refund(terms, total)
+    return Bill(periods if terms.basis is Basis.HOURLY else merged(periods), total, repaid)
+
+
+def _period(terms: Terms, piece: Piece, starts: Sequence[Instant]) -> Period:
+    component, used = component_of(terms, Dimension.ENERGY, piece), piece.used
+    return Period(
+        start=starts[piece.number + piece.behind],
+        energy=used.energy,
+        price=component.price if component else Decimal(0),
+        charging_ms=int(used.charging_s * 1000),
+        parking_ms=int(used.parking_s * 1000),
+    )
+
+
+def _consumption(session: Session, stretch: Stretch, stop: Wh) -> Consumption:
+    return Consumption(
+        start=stretch.start.wall,
+        energy=Wh(billed(stop) - billed(stretch.register)),
+        charging_s=Decimal(stretch.charging_ms) / 1000,
+        parking_s=Decimal(stretch.parking_ms) / 1000,
+        draw=stretch.draw or Draw(),
+        elapsed_s=_elapsed_s(session.started, stretch.start),
+    )
+
+
+def _elapsed_s(began: Instant, at: Instant) -> Decimal:
+    """Return the seconds between two moments to the millisecond, by the clock that nobody sets where it ran through."""
+    passed = at.mono - began.mono if at.boot == began.boot else (at.wall - began.wall).total_seconds()
+    return max(Decimal(round(passed * 1000)), Decimal(0)) / 1000
+
+
+def _knowing(terms: Terms, known: Sequence[PriceBlock]) -> Terms:
+    """Return terms with more prices; those that a session was frozen with win."""
+    return replace(terms, prices=(*known, *terms.prices)) if terms.basis is Basis.HOURLY else terms
+
+
+def _joined(one: Period, other: Period) -> Period:
+    return replace(
+        one,
+        energy=Wh(one.energy + other.energy),
+        charging_ms=one.charging_ms + other.charging_ms,
+        parking_ms=one.parking_ms + other.parking_ms,
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.settings import Settings, SettingValue
@@ -158,13 +159,16 @@ class UnlinkCompany:
 
 @dataclass(frozen=True, slots=True)
 class PutCard:
-    """Know a card locally, or change what is known of it."""
+    """Know a card locally, or change what is known of it; what is None is left as it is."""
 
     id_token: IdToken
     profile: Profile
     number: str | None = None
     ema_id: str | None = None
     name: str | None = None
+    kind: CardKind | None = None
+    valid_from: Limit = None
+    valid_until: Limit = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,76 @@ class RemoveCard:
     id_token: IdToken
 
 
+@dataclass(frozen=True, slots=True)
+class DeactivateCard:
+    """Never let this card start again, and never ask anybody about it again."""
+
+    id_token: IdToken
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceCard:
+    """Let a new card take a known one's place, which is deactivated; number: printed on the new one, None: the same."""
+
+    old: IdToken
+    new: IdToken
+    number: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateCard:
+    """Take a card that was sent into use; printed: its number, EMA-ID or UID. ``Outcome.reason`` is its UID."""
+
+    printed: str
+
+
+@dataclass(frozen=True, slots=True)
+class LearnCard:
+    """Tell ``learner`` the card that is held to the reader next, which starts nothing; asked again until it is there.
+
+    The result is SCHEDULED while nobody holds a card; then ACCEPTED, and ``Outcome.reason`` is its UID.
+    """
+
+    learner: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopLearning:
+    """``learner`` waits for a card no more."""
+
+    learner: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushCards:
+    """The central system sends cards: all of its cards (full), or some; ``Outcome.cards`` tells what came of each."""
+
+    version: int
+    full: bool
+    cards: tuple[SentCard | Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetCards:
+    """Tell how the cards stand that the central system sent; ``Outcome.cards`` carries them."""
+
+
+CardCommand: TypeAlias = (
+    PutCard
+    | BlockCard
+    | UnblockCard
+    | RemoveCard
+    | DeactivateCard
+    | ReplaceCard
+    | ActivateCard
+    | LearnCard
+    | StopLearning
+    | PushCards
+    | GetCards
+)
+
 Command: TypeAlias = (
     RemoteStart
     | RemoteStop
@@ -207,10 +281,7 @@ Command: TypeAlias = (
     | PushCompanyLink
     | LinkCompany
     | UnlinkCompany
-    | PutCard
-    | BlockCard
-    | UnblockCard
-    | RemoveCard
+    | CardCommand
 )
 
 
@@ -232,8 +303,9 @@ class Result(StrEnum):
 class Outcome:
     """What came of a command.
 
-    reason: for the person who asked, None when all went well; settings: for GetSettings; list_version: for
-    GetLocalListVersion, -1 where the list is switched off, 0 while it is empty.
+    reason: for the person who asked, why not, or what was asked for; None when there is nothing to say. settings: for
+    GetSettings; list_version: for GetLocalListVersion, -1 where the list is switched off, 0 while it is empty; cards:
+    for PushCards and GetCards.
     """
 
     command: Command
@@ -241,3 +313,4 @@ class Outcome:
     reason: str | None = None
     settings: Settings | None = field(default=None)
     list_version: int | None = None
+    cards: CardsReport | None = None

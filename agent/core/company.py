@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from agent.core.model import Profile, Reporting
+from agent.core.prices import PriceBlock
 from agent.core.tariff import Tariff
 
 
@@ -54,6 +55,8 @@ class Company:
 
     left: the code that ``unlink`` left: its sessions stay here for ever; None where nothing was left.
     configured: the configuration file's code that was acted upon; only another one is acted upon again.
+    earlier: the tariff that holds until that of the settings begins; prices: by the hour, as they were pushed, a later
+    block wins.
     """
 
     code: str | None = None
@@ -63,6 +66,8 @@ class Company:
     settings: CompanySettings | None = None
     left: str | None = None
     configured: str | None = None
+    earlier: Tariff | None = None
+    prices: tuple[PriceBlock, ...] = ()
 
     @property
     def settings_version(self) -> int | None:
@@ -109,7 +114,7 @@ def answered(company: Company, answer: LinkAnswer) -> Company:
     name = answer.name or company.name
     told = replace(company, state=answer.status, reason=answer.reason, name=name)
     if answer.status is LinkState.REJECTED:
-        return replace(told, settings=None)
+        return replace(told, settings=None, earlier=None, prices=())
     newer = answer.settings is not None and answer.settings.version != company.settings_version
     if newer and answer.settings is not None and acceptable(told, answer.settings) is None:
         return replace(told, settings=answer.settings)

@@ -108,11 +108,16 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of a session at one energy price: where it began and the energy in it."""
+    """A stretch of a session at one energy price: where it began, the energy in it, and the time that counts.
+
+    price: 0 where energy is free, and where its price is not known (the session has no cost then).
+    """
 
     start: Instant
     energy: Wh
     price: Decimal
+    charging_ms: int = 0
+    parking_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

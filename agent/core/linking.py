@@ -12,6 +12,7 @@ from agent.core.company import LinkAnswer, LinkState
 from agent.core.effects import SendCompanyLink, SendCompanyUnlink
 from agent.core.events import LinkFailure
 from agent.core.facts import HeldDropped, HeldReleased
+from agent.core.prices_terms import with_earlier
 from agent.core.turn import Turn
 
 UNANSWERED: Final = "the central system did not take the request for the link; it is asked again at growing intervals"
@@ -96,12 +97,13 @@ def settings(turn: Turn, command: PushCompanySettings) -> Outcome:
     if refusal is not None:
         return Outcome(command, Result.REJECTED, refusal)
     if company.settings_version != command.settings.version:
-        turn.state = replace(turn.state, company=replace(company, settings=command.settings))
+        taken = with_earlier(company, replace(company, settings=command.settings), turn.at)
+        turn.state = replace(turn.state, company=taken)
     return Outcome(command, Result.ACCEPTED)
 
 
 def _take(turn: Turn, code: str, answer: LinkAnswer) -> None:
-    company = companies.answered(turn.state.company, answer)
+    company = with_earlier(turn.state.company, companies.answered(turn.state.company, answer), turn.at)
     if company != turn.state.company:
         turn.state = replace(turn.state, company=company)
     turn.state = replace(turn.state, link_retry=None)

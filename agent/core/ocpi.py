@@ -1,59 +1,122 @@
-"""OCPI 2.2.1 Tariff objects <-> ``Tariff``. What this release cannot charge is refused in words, never ignored."""
+"""OCPI 2.2.1 Tariff objects <-> ``Tariff``. What is not valid, or would not be charged, is refused in words."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from datetime import time
-from decimal import Decimal, InvalidOperation
-from typing import Final, NoReturn
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
 
-from agent.core.calendar import Weekday
-from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
+from agent.core.prices_hours import unpriced_hours
+from agent.core.prices_json import currency_in, list_in, moment_in, number_in, object_in, refuse, whole_in
+from agent.core.prices_limits import Price
+from agent.core.prices_restrictions import restrictions_from_json, restrictions_to_json
+from agent.core.tariff import Dimension, Element, PriceComponent, Tariff
 
-#: Restrictions of OCPI 2.2.1 (TariffRestrictions) that are understood.
-RESTRICTIONS: Final = frozenset({"start_time", "end_time", "day_of_week"})
-CURRENCY: Final = re.compile("[A-Za-z]{3}")
-CLOCK: Final = re.compile("(?:[01][0-9]|2[0-3]):[0-5][0-9]")
-#: Members of a tariff that change its price or validity and are not understood.
-REFUSED: Final = ("min_price", "max_price", "start_date_time", "end_date_time")
+TYPES: Final = ("AD_HOC_PAYMENT", "PROFILE_CHEAP", "PROFILE_FAST", "PROFILE_GREEN", "REGULAR")
+UNTAXED: Final = (None, "NO", "N/A")
+"""What ``tax_included`` may say where it is given (OCPI 2.3): prices are without VAT here."""
+LONGEST_STEP: Final = 10**9
+RESERVABLE: Final = frozenset({Dimension.FLAT, Dimension.TIME})
 
 
 def tariff_from_json(document: object) -> Tariff:
     """Return the tariff that an OCPI object describes.
 
-    Raises: ValueError naming the member at fault and what is allowed.
+    ``type`` chooses between several tariffs and does not matter where there is one; texts, links and the energy mix
+    are left out. Raises: ValueError naming the member at fault and what is allowed.
     """
-    tariff = _object(document, "tariff")
-    for member in REFUSED:
-        if tariff.get(member) is not None:
-            _refuse(member, "is not supported by this release")
-    currency = tariff.get("currency")
-    if not (isinstance(currency, str) and CURRENCY.fullmatch(currency)):
-        _refuse("currency", "must be a code of three letters, like EUR")
-    elements = _list(tariff.get("elements"), "elements")
+    tariff = object_in(document, "tariff")
+    if tariff.get("type") not in (None, *TYPES):
+        refuse("type", f"must be one of {', '.join(TYPES)}")
+    if tariff.get("tax_included") not in UNTAXED:
+        refuse("tax_included", "must be NO: prices are without VAT, which has its own member")
+    elements = list_in(tariff.get("elements"), "elements")
     if not elements:
-        _refuse("elements", "must hold at least one element")
-    return Tariff(
-        currency=str(currency).upper(),
+        refuse("elements", "must hold at least one element")
+    read = Tariff(
+        currency=currency_in(tariff.get("currency"), "currency"),
         elements=tuple(_element(e, f"elements[{n}]") for n, e in enumerate(elements)),
         id=str(tariff.get("id", "local")),
+        min_price=_price(tariff.get("min_price"), "min_price"),
+        max_price=_price(tariff.get("max_price"), "max_price"),
+        begins=moment_in(tariff.get("start_date_time"), "start_date_time"),
+        ends=moment_in(tariff.get("end_date_time"), "end_date_time"),
     )
+    _consistent(read)
+    return read
 
 
 def tariff_to_json(tariff: Tariff) -> dict[str, object]:
     """Return the tariff as an OCPI object; prices are JSON numbers as OCPI has them."""
+    amounts = {"min_price": tariff.min_price, "max_price": tariff.max_price}
+    times = {"start_date_time": tariff.begins, "end_date_time": tariff.ends}
     return {
         "id": tariff.id,
         "currency": tariff.currency,
+        **{name: _price_json(price) for name, price in amounts.items() if price is not None},
         "elements": [
             {
                 "price_components": [_component_json(c) for c in element.components],
-                **({"restrictions": limits} if (limits := _restrictions_json(element.restrictions)) else {}),
+                **({"restrictions": limits} if (limits := restrictions_to_json(element.restrictions)) else {}),
             }
             for element in tariff.elements
         ],
+        **{name: _moment_json(moment) for name, moment in times.items() if moment is not None},
     }
+
+
+def _consistent(tariff: Tariff) -> None:
+    """Refuse what contradicts itself, and a week with hours that nobody would be paid for."""
+    if tariff.begins is not None and tariff.ends is not None and tariff.begins >= tariff.ends:
+        refuse("end_date_time", "must be after start_date_time")
+    least, most = tariff.min_price, tariff.max_price
+    if least is not None and most is not None and _reaches(least, most):
+        refuse("max_price", "must not be less than min_price")
+    gap = unpriced_hours(tariff)
+    if gap is not None:
+        words = f"price no energy from {gap[0]} to {gap[1]}; add an element for it, with price 0 where it is free"
+        refuse("elements", words)
+
+
+def _reaches(least: Price, most: Price) -> bool:
+    both = least.incl_vat is not None and most.incl_vat is not None
+    return least.excl_vat > most.excl_vat or (both and (least.incl_vat or 0) > (most.incl_vat or 0))
+
+
+def _element(document: object, where: str) -> Element:
+    element = object_in(document, where)
+    place = f"{where}.price_components"
+    listed = list_in(element.get("price_components"), place)
+    if not listed:
+        refuse(place, "must hold at least one component")
+    components = tuple(_component(c, f"{place}[{n}]") for n, c in enumerate(listed))
+    restrictions = restrictions_from_json(element.get("restrictions"), f"{where}.restrictions")
+    if restrictions.reservation is not None and not RESERVABLE.issuperset(c.dimension for c in components):
+        refuse(place, "of a reservation must be FLAT or TIME")
+    return Element(components, restrictions)
+
+
+def _component(document: object, where: str) -> PriceComponent:
+    component = object_in(document, where)
+    try:
+        dimension = Dimension(str(component.get("type")))
+    except ValueError:
+        refuse(f"{where}.type", f"must be one of {', '.join(Dimension)}")
+    vat = component.get("vat")
+    return PriceComponent(
+        dimension=dimension,
+        price=number_in(component.get("price"), f"{where}.price"),
+        vat=None if vat is None else number_in(vat, f"{where}.vat", Decimal(100)),
+        step_size=max(whole_in(component.get("step_size", 1), f"{where}.step_size", LONGEST_STEP), 1),
+    )
+
+
+def _price(value: object, where: str) -> Price | None:
+    if value is None:
+        return None
+    price = object_in(value, where)
+    excl, incl = number_in(price.get("excl_vat"), f"{where}.excl_vat"), price.get("incl_vat")
+    return Price(excl, None if incl is None else number_in(incl, f"{where}.incl_vat", excl * 2, least=excl))
 
 
 def _component_json(component: PriceComponent) -> dict[str, object]:
@@ -67,103 +130,10 @@ def _component_json(component: PriceComponent) -> dict[str, object]:
     return document
 
 
-def _restrictions_json(restrictions: Restrictions) -> dict[str, object]:
-    document: dict[str, object] = {}
-    if restrictions.start is not None:
-        document["start_time"] = restrictions.start.strftime("%H:%M")
-    if restrictions.end is not None:
-        document["end_time"] = restrictions.end.strftime("%H:%M")
-    if restrictions.days:
-        document["day_of_week"] = [day.value for day in restrictions.days]
-    return document
+def _price_json(price: Price) -> dict[str, object]:
+    with_vat = {} if price.incl_vat is None else {"incl_vat": float(price.incl_vat)}
+    return {"excl_vat": float(price.excl_vat), **with_vat}
 
 
-def _element(document: object, where: str) -> Element:
-    element = _object(document, where)
-    components = _list(element.get("price_components"), f"{where}.price_components")
-    if not components:
-        _refuse(f"{where}.price_components", "must hold at least one component")
-    return Element(
-        components=tuple(_component(c, f"{where}.price_components[{n}]") for n, c in enumerate(components)),
-        restrictions=_restrictions(element.get("restrictions"), f"{where}.restrictions"),
-    )
-
-
-def _component(document: object, where: str) -> PriceComponent:
-    component = _object(document, where)
-    try:
-        dimension = Dimension(str(component.get("type")))
-    except ValueError:
-        _refuse(f"{where}.type", f"must be one of {', '.join(Dimension)}")
-    step = component.get("step_size", 1)
-    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
-        _refuse(f"{where}.step_size", "must be a whole number, 0 or more")
-    vat = component.get("vat")
-    return PriceComponent(
-        dimension=dimension,
-        price=_number(component.get("price"), f"{where}.price", Decimal(1_000_000)),
-        vat=None if vat is None else _number(vat, f"{where}.vat", Decimal(100)),
-        step_size=max(step, 1),
-    )
-
-
-def _restrictions(document: object, where: str) -> Restrictions:
-    if document is None:
-        return Restrictions()
-    restrictions = _object(document, where)
-    for member, value in restrictions.items():
-        if member not in RESTRICTIONS and value not in (None, []):
-            _refuse(f"{where}.{member}", "is not supported by this release")
-    days = _list(restrictions.get("day_of_week") or [], f"{where}.day_of_week")
-    return Restrictions(
-        start=_clock(restrictions.get("start_time"), f"{where}.start_time"),
-        end=_clock(restrictions.get("end_time"), f"{where}.end_time"),
-        days=tuple(_day(day, f"{where}.day_of_week") for day in days),
-    )
-
-
-def _day(value: object, where: str) -> Weekday:
-    try:
-        return Weekday(str(value).upper())
-    except ValueError:
-        _refuse(where, f"must hold days like {Weekday.MONDAY}")
-
-
-def _clock(value: object, where: str) -> time | None:
-    if value is None:
-        return None
-    if value == "24:00":
-        return time(0)
-    if not (isinstance(value, str) and CLOCK.fullmatch(value)):
-        _refuse(where, "must be a time like 07:00")
-    return time.fromisoformat(value)
-
-
-def _number(value: object, where: str, most: Decimal) -> Decimal:
-    """Return a number that is not negative, from its digits and never through a binary fraction."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        _refuse(where, "must be a number")
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        _refuse(where, "must be a number")
-    if not (number.is_finite() and 0 <= number <= most):
-        _refuse(where, f"must be between 0 and {most}")
-    return number
-
-
-def _object(value: object, where: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        _refuse(where, "must be an object")
-    return value
-
-
-def _list(value: object, where: str) -> Sequence[object]:
-    if not isinstance(value, list | tuple):
-        _refuse(where, "must be a list")
-    return value
-
-
-def _refuse(where: str, why: str) -> NoReturn:
-    message = f"{where} {why}"
-    raise ValueError(message)
+def _moment_json(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

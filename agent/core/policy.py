@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from agent.core.model import EvseId, MilliAmp
+from agent.core.prices import PriceBlock
 from agent.core.settings import Settings
-from agent.core.tariff import Tariff
+from agent.core.tariff import Basis, Tariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Policy:
     the gap was shorter; settle_s: so long a car may take to begin to draw, and to stop; last_reading_s: and so long
     after that the meter is waited for; snapshot_s: a running session's reading is made durable so often; tariff: the
     configuration file's. flap_s: a change between charging and suspended by the car is shown when it has lasted so
-    long; fault_clears_s: and a fault's end; reader: there is a card reader.
+    long; fault_clears_s: and a fault's end; reader: there is a card reader. basis: where the price of energy comes
+    from; hourly: the supplier's prices, a later block wins; flat: a tax office's, by year (0 for all others).
     """
 
     evses: tuple[EvsePolicy, ...]
@@ -57,6 +60,9 @@ class Policy:
     flap_s: float = 2.0
     fault_clears_s: float = 5.0
     reader: bool = True
+    basis: Basis = Basis.TARIFF
+    hourly: tuple[PriceBlock, ...] = ()
+    flat: tuple[tuple[int, Decimal], ...] = ()
 
     @property
     def shared_reader(self) -> bool:

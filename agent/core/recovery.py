@@ -53,6 +53,8 @@ def look(turn: Turn, evse: EvseState) -> None:
         _close(turn, evse, running, running.last, MARKS[broken])
     elif _resumable(turn, evse, running):
         _resume(turn, evse, running, reading)
+    elif running.phase is not Phase.ENDING and _still_draws(evse) and not over:
+        _begin_to_end(turn, evse, running, reading)
     elif over or _told_to_end(turn, evse, running):
         _close(turn, evse, running, reading)
 
@@ -65,6 +67,18 @@ def _resumable(turn: Turn, evse: EvseState, running: Session) -> bool:
     if seen is not None and seen.connected is False and turn.settings.stop_on_ev_disconnect:
         return False
     return _away_s(running, turn.at) <= turn.policy.resume_window_s
+
+
+def _still_draws(evse: EvseState) -> bool:
+    seen = evse.evse.reading
+    return seen is not None and bool(seen.charging)
+
+
+def _begin_to_end(turn: Turn, evse: EvseState, running: Session, reading: Reading) -> None:
+    """Withdraw the offer of a session that cannot go on; it is closed when nothing flows any more, as any other."""
+    running = _through_gap(running, reading, reading.at)
+    ending = Ending(turn.state.cause, in_step(running.started, reading.at), None, (Quality.RECONSTRUCTED,))
+    turn.put(replace(evse, session=replace(running, phase=Phase.ENDING, ending=ending), recovering=None))
 
 
 def _told_to_end(turn: Turn, evse: EvseState, running: Session) -> bool:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Final
 
 from agent.core import company as companies
 from agent.core import unlocking
 from agent.core.authorization import blocked, current
 from agent.core.availability import maybe_plugged, sound
-from agent.core.charges import bill, counted
+from agent.core.charges import bill, counted, stretch_from
 from agent.core.effects import Indicate, PollMeter
 from agent.core.facts import SessionEnded, SessionStarted
 from agent.core.ids import next_id
@@ -36,9 +35,9 @@ from agent.core.model import (
     Wh,
 )
 from agent.core.policy import Policy
+from agent.core.prices_terms import known_prices, terms_at
 from agent.core.sampling import offered, replan
-from agent.core.state import Claim, Ending, EvseState, Grant, Left, Phase, Session, Stretch
-from agent.core.tariff import Terms
+from agent.core.state import Claim, Ending, EvseState, Grant, Left, Phase, Session
 from agent.core.turn import Turn
 
 #: (charging, offering) as the controller tells -> phase, where the station wants power to flow.
@@ -178,7 +177,7 @@ def close(turn: Turn, evse: EvseState, reading: Reading, *quality: Quality) -> N
         return
     ending = session.ending or Ending(StopReason.OTHER, turn.at, None)
     register = max(reading.register, session.last.register)
-    billed = bill(session, register)
+    billed = bill(session, register, known_prices(session.terms, turn.policy, turn.state.company))
     turn.facts.append(
         SessionEnded(
             session=session.id,
@@ -226,19 +225,10 @@ def answered(turn: Turn, evse: EvseState, transaction: int | str | None, info: T
         turn.put(replace(evse, session=replace(session, refused=True, invalid_from=register)))
 
 
-def terms_for(turn: Turn, *, fleet: bool) -> Terms | None:
-    """Return the terms that a session beginning now is frozen with, None where no tariff is known."""
-    settings = turn.state.company.settings
-    tariff = (settings.tariff if settings else None) or turn.policy.tariff
-    if tariff is None:
-        return None
-    percentage = settings.refund_percentage if settings else Decimal(100)
-    return Terms(tariff, turn.policy.timezone, percentage if fleet else None)
-
-
 def _opened(turn: Turn, evse: EvseState, given: Grant, reading: Reading) -> Session:
     identifier, ids = next_id(turn.state.ids, turn.at)
     turn.state = replace(turn.state, ids=ids)
+    terms = terms_at(turn.policy, turn.state.company, turn.at, fleet=given.profile is Profile.FLEET)
     return Session(
         id=identifier,
         evse=evse.id,
@@ -247,7 +237,7 @@ def _opened(turn: Turn, evse: EvseState, given: Grant, reading: Reading) -> Sess
         trigger=given.trigger,
         reporting=companies.reporting(turn.state.company, given.profile),
         company_code=turn.state.company.code,
-        terms=terms_for(turn, fleet=given.profile is Profile.FLEET),
+        terms=terms,
         started=turn.at,
         register=reading.register,
         serial=reading.serial,
@@ -255,7 +245,7 @@ def _opened(turn: Turn, evse: EvseState, given: Grant, reading: Reading) -> Sess
         phase=Phase.STARTING,
         phase_since=turn.at,
         last=reading,
-        stretch=Stretch(turn.at, reading.register),
+        stretch=stretch_from(terms, turn.at, reading),
         group=given.group,
         quality=(),
     )

@@ -1,7 +1,4 @@
-"""The state of the station: data without behaviour.
-
-What is durable stands in ``Durable``; all else is seen again after a start.
-"""
+"""The state of the station, as data: what is durable stands in ``Durable``, all else is seen again after a start."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
 
+from agent.core.card import Distribution, Learning, Standing
 from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
@@ -35,7 +32,7 @@ from agent.core.model import (
     Wh,
 )
 from agent.core.settings import Overrides
-from agent.core.tariff import Terms
+from agent.core.tariff import Draw, Shift, Terms
 
 
 class Phase(StrEnum):
@@ -60,12 +57,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a session at one set of prices: where it began, and the time counted so far in whole milliseconds."""
+    """A part of a session at one set of prices: its begin, the time counted in ms, the draw where prices ask for it."""
 
     start: Instant
     register: Wh
     charging_ms: int = 0
     parking_ms: int = 0
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +181,14 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class EvseState:
-    """One EVSE: its running session and service state (durable), and what is seen of it.
+    """One EVSE: its running session and service state (durable), and what is seen of it; seconds are monotonic.
 
-    plugged_since: monotonic second, picks the connector for a card; left: durable too, see there.
-    recovering: monotonic second until which a session found at start waits for its devices; None otherwise.
-    settled_at: monotonic second from which a reading is the last of an ending session; next_sample: when the next
-    periodic one is due (monotonic); aligned: the time of the grid that the next reading stands for; noted: the last
-    register of the idle connector that is on record in this run; boundary: when the price may change next (UTC),
-    boundary_due: the same by the monotonic clock until a reading was asked for. unlocking: who waits for the lock to
-    open. shown: as last reported; unshown: since when something else is to be, which has to last.
+    plugged_since: picks the connector for a card; left: durable too; recovering: until when a session found at start
+    waits for its devices; settled_at: from when a reading is the last of an ending session; next_sample: when the next
+    periodic one is due; aligned: the time of the grid that the next reading stands for; noted: the register of the idle
+    connector last put on record; boundary: when the price may change next (UTC), boundary_due: when a reading is asked
+    for that; shifted: another draw, not for sure yet; unlocking: who waits for the lock to open; shown: as last
+    reported; unshown: since when something else is to be shown.
     """
 
     id: EvseId
@@ -209,6 +206,7 @@ class EvseState:
     noted: Reading | None = None
     boundary: datetime | None = None
     boundary_due: float | None = None
+    shifted: Shift | None = None
     unlocking: tuple[CallRef, ...] = ()
     shown: tuple[ConnectorStatus, ErrorCode] | None = None
     unshown: Instant | None = None
@@ -227,7 +225,7 @@ class EvseState:
 class Card:
     """A card known locally; kept apart from OCPP's local list.
 
-    number: printed on it; blocked: the reason, None where it is not blocked (an empty reason is "").
+    number: printed on it; blocked: the reason, None where it is not blocked here (an empty reason is "").
     """
 
     id_token: IdToken
@@ -236,6 +234,7 @@ class Card:
     ema_id: str | None = None
     name: str | None = None
     blocked: str | None = None
+    standing: Standing = Standing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +265,14 @@ class ListVersion:
 class Tokens:
     """Tokens known here, by ``IdToken.key``; durable.
 
-    cards: known to the installer; cache: what central systems said; listed: the local authorisation list.
+    cards: known here; cache: what was said; listed: the local authorisation list; distribution: of cards sent.
     """
 
     cards: Mapping[str, Card] = field(default_factory=dict)
     cache: Mapping[str, Cached] = field(default_factory=dict)
     listed: Mapping[str, Listed] = field(default_factory=dict)
     list_version: ListVersion = ListVersion()
+    distribution: Distribution = Distribution()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +341,10 @@ class StationState:
 
     waiting: tokens that may charge, for the next plug at any EVSE; asking: questions under way; grid: the next reading
     at an even time of the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that
-    the central system contradicts; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is
-    waited for) and how often it failed; restarting: sessions are being ended for a reset, at the latest until
-    ``restart_by`` (infinite once the process is told to end); cause: why the previous run of this process ended, for
-    sessions found open.
+    the central system contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is
+    sent again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are
+    being ended for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why
+    the previous run of this process ended, for sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -361,6 +361,7 @@ class StationState:
     reader_error: str | None = None
     station_shown: tuple[ConnectorStatus, ErrorCode] | None = None
     conflicts: frozenset[str] = frozenset()
+    learning: Learning | None = None
     link_retry: tuple[float, int] | None = None
     restarting: ResetKind | None = None
     restart_by: float = 0.0
@@ -377,9 +378,6 @@ class StationState:
     def put(self, evse: EvseState) -> StationState:
         """Return the state with one EVSE changed."""
         return replace(self, evses=tuple(evse if e.id == evse.id else e for e in self.evses))
-
-
-Slice: TypeAlias = Session | Availability | Left | Tokens | Overrides | Company | IdSource | None
 
 
 @dataclass(frozen=True, slots=True)

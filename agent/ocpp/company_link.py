@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from agent.core.commands import PushCompanyLink, PushCompanySettings
+from agent.core.commands import GetCards, Outcome, PushCards, PushCompanyLink, PushCompanySettings, Result
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.events import LinkFailure
 from agent.core.ocpi import tariff_from_json
+from agent.ocpp import card_messages
 from agent.ocpp.dialect import Transferred, TransferStatus
 
 VENDOR: Final = "org.wallbox-agent"
@@ -23,6 +24,8 @@ LINK: Final = "LinkCompany"
 UNLINK: Final = "UnlinkCompany"
 SETTINGS_PUSH: Final = "CompanySettings"
 LINK_PUSH: Final = "CompanyLink"
+CARDS_PUSH: Final = "Cards"
+CARDS_QUERY: Final = "GetCards"
 
 CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 TEXT_LENGTH: Final = 255
@@ -103,16 +106,27 @@ def link_refused(code: str) -> LinkFailure:
     return LinkFailure.UNSUPPORTED if code in UNKNOWN else LinkFailure.FAILED
 
 
-def pushed(message: str, data: str) -> PushCompanySettings | PushCompanyLink | None:
+def answer_data(outcome: Outcome) -> str | None:
+    """Return the data of the answer to a push: why it is refused, or what came of the cards; None without any."""
+    if outcome.result is not Result.ACCEPTED:
+        return refusal(outcome.reason) if outcome.reason else None
+    return None if outcome.cards is None else _dump(card_messages.report(outcome.cards))
+
+
+def pushed(message: str, data: str) -> PushCompanySettings | PushCompanyLink | PushCards | GetCards | None:
     """Return the command that the central system pushes, None for a message that is not known.
 
     Raises: ValueError in words where the data are not valid: they are refused whole.
     """
-    if message not in {SETTINGS_PUSH, LINK_PUSH}:
+    if message == CARDS_QUERY:
+        return GetCards()
+    if message not in {SETTINGS_PUSH, LINK_PUSH, CARDS_PUSH}:
         return None
     content = _object(data)
     if not content:
         raise ValueError("data is not a JSON object")
+    if message == CARDS_PUSH:
+        return card_messages.sent(content)
     if message == SETTINGS_PUSH:
         return PushCompanySettings(settings_from_json(content))
     status = _status(content)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
+from agent.buffer.private_file import make_directory
 from agent.core.asked import INSTALLER
 from agent.core.commands import CallRef, Command, LinkCompany, Outcome, Result, UnlinkCompany
 from agent.core.effects import Answer, Effect
@@ -100,7 +101,7 @@ def acquire(state_dir: Path) -> StateLock:
     Raises: StateDirBusy, StateDirUnusable.
     """
     try:
-        state_dir.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        make_directory(state_dir, DIRECTORY_MODE)
         _close_to_others(state_dir)
         descriptor = _open_lock(state_dir / LOCK)
     except OSError as error:

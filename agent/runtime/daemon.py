@@ -16,12 +16,17 @@ from typing import Final, TypeAlias
 import structlog
 
 from agent import __version__
+from agent.buffer.chain import Station as Signing
 from agent.buffer.database import Database, open_database
 from agent.buffer.journal import PreviousRun, SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
+from agent.buffer.owner import claim
+from agent.buffer.reserve import Reserve
+from agent.buffer.sealing import Sealer
+from agent.buffer.upkeep import Limits, Upkeep, prepare, words_of
 from agent.core.company import Company
 from agent.core.effects import Restart, Stop
-from agent.core.errors import AgentError, JournalError, ReaderLost
+from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
 from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
 from agent.core.recovery import recover
@@ -43,15 +48,7 @@ from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
 from agent.runtime.polling import EVSE_INTERVAL_S, Poll, ask_evse, ask_meter
-from agent.runtime.status import (
-    ClockView,
-    CloudState,
-    CloudView,
-    Installed,
-    ReaderView,
-    ServiceViews,
-    status_document,
-)
+from agent.runtime.status import ClockView, CloudState, CloudView, Installed, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
 log = structlog.get_logger(__name__)
@@ -59,6 +56,8 @@ log = structlog.get_logger(__name__)
 Work: TypeAlias = Coroutine[None, None, None]
 
 CLOUD: Final = "cloud"
+STEADY_S: Final = 60.0
+"""A process that finds its ledger damaged sooner than that ends, and its supervisor waits before the next."""
 DRAIN_S: Final = 5.0
 """So long a reset waits for what is queued to be delivered, where the central system is there to take it."""
 
@@ -77,8 +76,13 @@ class Hall:
 class Daemon:
     """Everything that one run of the process is made of."""
 
-    def __init__(self, config: AgentConfig, clock: SystemClock, database: Database, journal: SqliteJournal) -> None:
-        """Keep the foundations; ``assemble`` builds on them."""
+    def __init__(
+        self, config: AgentConfig, clock: SystemClock, database: Database, journal: SqliteJournal, *, whole: bool = True
+    ) -> None:
+        """Keep the foundations; ``assemble`` builds on them. whole: the ledger was read through, or need not be."""
+        kept = config.document.ledger
+        limits = Limits.of(kept.keep_details_days, kept.max_size_mb)
+        self.upkeep = Upkeep(database, config.station.state_dir, limits, clock=clock, unchecked=not whole)
         self.config = config
         self.clock = clock
         self.database = database
@@ -150,6 +154,7 @@ class Daemon:
             rfid=ReaderView(self.reader is None or self.reader.ok, self.reader_error),
             installed={i: installed(h) for i, h in self.halls.items()},
             ledger_error=self.loop.journal_error,
+            ledger=self.upkeep.view(),
         )
         return status_document(self.loop.state, views)
 
@@ -159,6 +164,7 @@ class Daemon:
 
     def _services(self, notifier: Notifier) -> list[Work]:
         services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier)]
+        services.append(self.journal.seal_due(self.clock.now))
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
             services += [hall.evse_poll.run()] if hall.evse_poll else []
@@ -342,6 +348,17 @@ def installed(hall: Hall) -> Installed:
     )
 
 
+def signing(config: AgentConfig) -> Signing:
+    """Return what evidence records say of the station and its connectors."""
+    connectors = {EvseId(n): c for n, c in enumerate(config.connectors, start=1)}
+    return Signing(
+        id=config.station.id,
+        version=version(),
+        evse_ids={n: c.evse_id for n, c in connectors.items()},
+        meters={n: c.meter.model for n, c in connectors.items()},
+    )
+
+
 def new_ledger() -> Durable:
     """Return the durable state of a station that has never run; its ids come from a seed of its own."""
     return Durable(
@@ -377,6 +394,7 @@ async def run(config: AgentConfig, path: Path) -> int:
         log.warning(note)
     log.info("starting", config=str(path), version=version())
     with acquire(config.station.state_dir):
+        claim(config.station.state_dir, config.station.id)
         end = await _run(config)
     if isinstance(end, Restart):
         log.info("starting again", hard=end.hard)
@@ -386,18 +404,41 @@ async def run(config: AgentConfig, path: Path) -> int:
 
 async def _run(config: AgentConfig) -> Restart | Stop:
     notifier = Notifier.from_environ(os.environ)
-    async with open_database(config.station.state_dir) as database:
-        journal = SqliteJournal(database, (CLOUD,))
+    state_dir = config.station.state_dir
+    found = prepare(state_dir, (CLOUD,), SystemClock(0).now().wall, alive=notifier.extend)
+    async with open_database(state_dir, copied=True, relief=Reserve(state_dir).give_up) as database:
+        sealer = Sealer(database, state_dir, signing(config))
+        journal = SqliteJournal(database, (CLOUD,), sealer)
         boot = await journal.boot_number(boot_id())
         clock = SystemClock(boot)
         previous = await journal.begin_run(boot_id(), version(), clock.now())
-        daemon = Daemon(config, clock, database, journal)
+        for notice in sealer.notices:
+            log.warning(notice)
+        daemon = Daemon(config, clock, database, journal, whole=not found.unchecked)
         await daemon.assemble(cause_of(previous, boot))
         async with daemon.wires.open():
-            end = await daemon.serve(notifier)
+            end = await _served(daemon, notifier)
         notifier.stopping()
         try:
             await journal.end_run(clock.now())
         except JournalError as error:
             log.warning("the ledger does not take that the agent ends in order", cause=str(error))
     return end
+
+
+async def _served(daemon: Daemon, notifier: Notifier) -> Restart | Stop:
+    """Run, and look after the ledger; one that turns out to be damaged is made anew by the next start, at once."""
+    ends: list[Restart | Stop] = []
+    damage: list[str] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(daemon.upkeep.run())
+            ends.append(await daemon.serve(notifier))
+            keeping.cancel()
+    except* JournalCorrupt as found:
+        damage.append(words_of(found))
+    if damage and daemon.clock.mono() - daemon.began < STEADY_S:
+        raise JournalCorrupt(damage[0])
+    for words in damage:
+        log.warning("the ledger is damaged: it is made anew", cause=words)
+    return ends[0] if ends else Restart(hard=False)

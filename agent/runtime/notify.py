@@ -10,6 +10,7 @@ from dataclasses import dataclass
 SEND_WITHIN_S = 0.5
 """The service manager reads at once; one that hangs must not stop the charger's loop for longer."""
 STATUS_LENGTH = 200
+EXTENSION_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class Notifier:
     def ready(self) -> bool:
         """Say that the start is done, and which process is the daemon; return whether it was taken."""
         return self._send("READY=1", f"MAINPID={os.getpid()}")
+
+    def extend(self) -> bool:
+        """Ask for ``EXTENSION_S`` from now on to start."""
+        return self._send(f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1_000_000}")
 
     def stopping(self) -> bool:
         """Say that the process ends in order."""

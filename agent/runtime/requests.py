@@ -11,13 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeAlias
 
+from agent.core.card import CardKind, Limit
+from agent.core.card_ids import ema_id, limit, number, uid
 from agent.core.commands import (
+    ActivateCard,
     BlockCard,
     Command,
+    DeactivateCard,
+    LearnCard,
     LinkCompany,
     PutCard,
     RemoteStart,
     RemoveCard,
+    ReplaceCard,
+    StopLearning,
     StopSession,
     UnblockCard,
     UnlinkCompany,
@@ -28,8 +35,6 @@ Request: TypeAlias = Mapping[str, object]
 
 SOCKET: Final = "control.sock"
 """Name of the control socket in the state directory."""
-ID_TOKEN_LENGTH: Final = 20
-"""OCPP 1.6 ed. 2, section 7.28 (IdToken is a CiString20Type)."""
 TEXT_LENGTH: Final = 100
 """Names, numbers and reasons; enough for a line on a screen."""
 VALUE_LENGTH: Final = 500
@@ -37,7 +42,6 @@ VALUE_LENGTH: Final = 500
 STATUS: Final = "status"
 RESEND: Final = "resend"
 SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
-HEX_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}(?:[:\-. ]?[0-9A-Fa-f]{2})*")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 
 
@@ -54,18 +58,8 @@ class SettingRequest:
 
 
 def id_token(text: str) -> IdToken:
-    """Return the id token that somebody typed.
-
-    Hex pairs, with or without ``:``, ``-``, ``.`` or space between them, become upper-case hex without separators, as
-    readers report cards; any other text is kept as it is (a virtual token). Raises: ValueError.
-    """
-    typed = text.strip()
-    value = re.sub(r"[:\-. ]", "", typed).upper() if HEX_PAIRS.fullmatch(typed) else typed
-    if not value or not (value.isascii() and value.isprintable()):
-        _refuse(f"{typed!r} is not a card number: type it as the reader shows it, like 04A1B2C3D4E5F6")
-    if len(value) > ID_TOKEN_LENGTH:
-        _refuse(f"card number {value} has {len(value)} characters, at most {ID_TOKEN_LENGTH} are allowed: type its UID")
-    return IdToken(value)
+    """Return the id token that somebody typed, as readers report cards. Raises: ValueError."""
+    return uid(text)
 
 
 def company_code(text: str) -> str:
@@ -115,12 +109,16 @@ def _put_card(request: Request) -> Command:
     profile = _optional(request, "profile") or Profile.FLEET.value
     if profile not in set(Profile):
         _refuse(f"profile is {profile!r}, allowed are {' and '.join(Profile)}")
+    contract = _optional(request, "ema_id")
     return PutCard(
         id_token(_text(request, "uid")),
         Profile(profile),
-        number=_optional(request, "number"),
-        ema_id=_optional(request, "ema_id"),
+        number=_number(request),
+        ema_id=None if contract is None else ema_id(contract),
         name=_optional(request, "name"),
+        kind=_kind(request),
+        valid_from=_limit(request, "valid_from"),
+        valid_until=_limit(request, "valid_until"),
     )
 
 
@@ -136,6 +134,27 @@ def _remove_card(request: Request) -> Command:
     return RemoveCard(id_token(_text(request, "uid")))
 
 
+def _deactivate_card(request: Request) -> Command:
+    return DeactivateCard(id_token(_text(request, "uid")), _optional(request, "reason"))
+
+
+def _replace_card(request: Request) -> Command:
+    old, new = id_token(_text(request, "uid")), id_token(_text(request, "new_uid"))
+    return ReplaceCard(old, new, _number(request), _optional(request, "reason"))
+
+
+def _activate_card(request: Request) -> Command:
+    return ActivateCard(_text(request, "number"))
+
+
+def _learn_card(request: Request) -> Command:
+    return LearnCard(_text(request, "learner"))
+
+
+def _stop_learning(request: Request) -> Command:
+    return StopLearning(_text(request, "learner"))
+
+
 #: Name of a request -> what builds its command.
 BUILDERS: Final[Mapping[str, Callable[[Request], Command]]] = {
     "link": _link,
@@ -146,6 +165,11 @@ BUILDERS: Final[Mapping[str, Callable[[Request], Command]]] = {
     "cards block": _block_card,
     "cards unblock": _unblock_card,
     "cards remove": _remove_card,
+    "cards deactivate": _deactivate_card,
+    "cards replace": _replace_card,
+    "cards activate": _activate_card,
+    "cards learn": _learn_card,
+    "cards learn-stop": _stop_learning,
 }
 CONFIG_SET: Final = "config set"
 CONFIG_RESET: Final = "config reset"
@@ -157,6 +181,29 @@ def _connector(request: Request) -> EvseId:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         _refuse(f"connector is {number!r}, allowed are the numbers that `wallbox-agent status` shows")
     return EvseId(number)
+
+
+def _kind(request: Request) -> CardKind | None:
+    kind = _optional(request, "kind")
+    if kind is not None and kind not in set(CardKind):
+        _refuse(f"kind is {kind!r}, allowed are {', '.join(CardKind)}")
+    return None if kind is None else CardKind(kind)
+
+
+def _limit(request: Request, member: str) -> Limit:
+    text = _optional(request, member)
+    if text is None:
+        return None
+    try:
+        return limit(text)
+    except ValueError as error:
+        message = f"{member}: {error}"
+        raise ValueError(message) from error
+
+
+def _number(request: Request) -> str | None:
+    text = _optional(request, "number")
+    return None if text is None else number(text)
 
 
 def _optional(request: Request, member: str) -> str | None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from agent.buffer.upkeep import LedgerView
 from agent.core.company import Company
 from agent.core.model import EvseId, IdToken, MilliAmp, Reading, Registration
 from agent.core.ocpi import tariff_to_json
@@ -98,6 +99,7 @@ class ServiceViews:
     rfid: ReaderView = ReaderView()
     installed: Mapping[EvseId, Installed] = field(default_factory=dict)
     ledger_error: str | None = None
+    ledger: LedgerView = LedgerView()
 
 
 def status_document(state: StationState, services: ServiceViews) -> Document:
@@ -111,10 +113,21 @@ def status_document(state: StationState, services: ServiceViews) -> Document:
         "company": company_document(state.company),
         "clock": {"synchronised": services.clock.synchronised, "source": services.clock.source},
         "rfid": {"ok": services.rfid.ok, "last_error": services.rfid.last_error},
-        "ledger": {"ok": services.ledger_error is None, "last_error": services.ledger_error},
+        "ledger": _ledger(services),
         "connectors": [_connector(state, evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
         "waiting": _waiting_anywhere(state),
         "deliveries": [],
+    }
+
+
+def _ledger(services: ServiceViews) -> Document:
+    view = services.ledger
+    return {
+        "ok": services.ledger_error is None,
+        "last_error": services.ledger_error,
+        "size_bytes": view.size,
+        "rescued": view.rescued,
+        "warnings": list(view.warnings),
     }
 
 

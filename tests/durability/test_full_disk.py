@@ -40,6 +40,49 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
+COPY = """
+import asyncio, resource, sys
+from pathlib import Path
+from agent.buffer.database import open_database
+from agent.buffer.file import LEDGER
+from agent.buffer.journal import SqliteJournal
+from agent.buffer.rescue import secure
+from agent.buffer.second import COPY
+from tests.unit.buffer.histories import content
+from tests.unit.buffer.scripted import EMPTY, NEW_YEAR, at, ended, started
+
+EVER = resource.RLIM_INFINITY
+
+async def main(state_dir):
+    late = 0
+    async with open_database(state_dir, copied=True) as database:
+        journal = SqliteJournal(database, ("cloud",))
+        await journal.boot_number("b")
+        for n in range(80):
+            if n > 50 and n % 3 == 1:  # the log begins anew and has room; the copy has none, or for a part of its line
+                await database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+                resource.setrlimit(resource.RLIMIT_FSIZE, ((state_dir / COPY).stat().st_size + n * 9, EVER))
+            await journal.commit(EMPTY, [started(f"s{n:02}"), ended(f"s{n:02}")], at(n))
+            late += database.second.error is not None
+            resource.setrlimit(resource.RLIMIT_FSIZE, (EVER, EVER))
+        await journal.boot_number("another")
+        assert database.second.error is None
+    want = content(state_dir)
+    (state_dir / LEDGER).unlink()
+    secure(state_dir, ("cloud",), NEW_YEAR)
+    assert content(state_dir) == want
+    assert late >= 5, late
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_second_copy_that_found_no_room_catches_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COPY, str(tmp_path / "state")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=9, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_disk_that_is_full_costs_no_fact_and_no_restart(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FILL, str(tmp_path / "state")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=9, check=False)

@@ -99,7 +99,7 @@ async def test_a_corrupt_ledger_is_said_in_one_line(tmp_path: Path) -> None:
             if path.name.endswith(("-wal", "-shm")):
                 path.unlink()
         (tmp_path / "state" / "ledger.sqlite3").write_bytes(b"this is no database" * 500)
-        for command in (["run"], ["sessions", "list"], ["cards", "list"]):
+        for command in (["sessions", "list"], ["cards", "list"]):
             status, _, err = await station.cli(*command)
             told = [line for line in err.splitlines() if line.startswith("wallbox-agent: ")]
             assert (status, len(told)) == (1, 1), err

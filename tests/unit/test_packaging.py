@@ -206,7 +206,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
 def source_files() -> Iterator[str]:
     for package in ("agent", "simulators"):
         for path in (ROOT / package).rglob("*"):
-            if path.suffix in {".py", ".toml", ".sql"} or path.name == "py.typed":
+            if path.suffix in {".py", ".toml", ".sql", ".ttf"} or path.name == "py.typed":
                 yield path.relative_to(ROOT).as_posix()
 
 

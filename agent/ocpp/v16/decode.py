@@ -17,11 +17,13 @@ from agent.core.commands import (
     ChangeSetting,
     ClearCache,
     Command,
+    GetCards,
     GetLocalListVersion,
     GetSettings,
     LinkCompany,
     ListEntry,
     Outcome,
+    PushCards,
     PushCompanyLink,
     PushCompanySettings,
     RemoteStart,
@@ -85,7 +87,7 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
             return configuration.report(station, command.keys)
         case ChangeSetting() | LinkCompany() | UnlinkCompany():
             return configuration.changed(outcome)
-        case PushCompanySettings() | PushCompanyLink():
+        case PushCompanySettings() | PushCompanyLink() | PushCards() | GetCards():
             return _transferred(outcome)
         case GetLocalListVersion():
             return {"listVersion": local_list.SWITCHED_OFF if outcome.list_version is None else outcome.list_version}
@@ -127,10 +129,8 @@ def _accepted(outcome: Outcome) -> str:
 
 
 def _transferred(outcome: Outcome) -> JsonObject:
-    status = _accepted(outcome)
-    if status == "Accepted" or not outcome.reason:
-        return {"status": status}
-    return {"status": status, "data": company_link.refusal(outcome.reason)}
+    status, data = _accepted(outcome), company_link.answer_data(outcome)
+    return {"status": status} if data is None else {"status": status, "data": data}
 
 
 LIST: Final = {

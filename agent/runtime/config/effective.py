@@ -10,11 +10,13 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from agent.core.errors import ConfigError
 from agent.core.model import EvseId, MilliAmp
 from agent.core.policy import EvsePolicy, Policy
+from agent.core.prices import PriceBlock
 from agent.core.tariff import Tariff
 from agent.ocpp.security import Credentials
-from agent.runtime.config.prices import tariff_of
+from agent.runtime.config.prices import basis_of, flat_of, hourly_of, tariff_of
 from agent.runtime.config.rules import BASIC
 from agent.runtime.config.schema import Keys
 from agent.runtime.config.sections import Cloud, Connector, Document, Log, Rfid, Station
@@ -74,7 +76,15 @@ class AgentConfig:
 
     def tariff(self) -> Tariff | None:
         """Return the default tariff as an OCPI tariff, None where the file has none."""
-        return None if self.document.tariff is None else tariff_of(self.document.tariff)
+        keys = self.document.tariff
+        return None if keys is None else tariff_of(keys, basis_of(self.document))
+
+    def hourly(self) -> tuple[PriceBlock, ...]:
+        """Return the supplier's prices by the hour, empty where they are not the basis. Raises: ConfigError."""
+        try:
+            return hourly_of(self.document)
+        except ValueError as error:  # it was good a moment ago
+            raise ConfigError(f"{self.path}: statement.hourly_prices: {error}") from error
 
     def policy(self) -> Policy:
         """Return what the core's decisions depend on."""
@@ -82,6 +92,9 @@ class AgentConfig:
             evses=tuple(_evse(EvseId(number), connector) for number, connector in enumerate(self.connectors, 1)),
             timezone=self.station.timezone,
             tariff=self.tariff(),
+            basis=basis_of(self.document),
+            hourly=self.hourly(),
+            flat=flat_of(self.document),
             company_code=self.cloud.company_code,
             same_card_pause_s=self.rfid.same_card_pause,
             reader=self.rfid.reader != "none",

@@ -26,10 +26,8 @@ from agent.runtime.config.sections import (
 LATER: Final = "not part of this release"
 #: Sections whose function comes later -> what does not happen.
 SECTIONS_LATER: Final = {
-    "location": f"statements and OCPI records are {LATER}, nothing carries it",
     "report_to": f"reporting to further central systems is {LATER}, nothing is sent there",
-    "statement": f"statements are {LATER}",
-    "delivery": f"statements are {LATER}, nothing is delivered",
+    "delivery": f"delivery of statements is {LATER}, nothing is delivered; make them with `wallbox-agent report`",
     "mqtt": f"MQTT is {LATER}",
     "metrics": f"metrics are {LATER}",
 }
@@ -127,6 +125,13 @@ def _line(keys: Keys, line: Line) -> Iterator[Problem]:
 def _statement(statement: Statement | None) -> Iterator[Problem]:
     if statement is None:
         return
+    if statement.logo is not None:
+        from agent.statement.paper import picture  # noqa: PLC0415  # costs start-up time that few configurations need
+
+        try:
+            picture.check(statement.logo)
+        except ValueError as error:
+            yield Problem(("statement", "logo"), f'"{statement.logo}" {error}; until then no PDF can be made')
     for basis, name in (("hourly", "hourly_prices"), ("flat", "flat_price")):
         if statement.basis != basis:
             yield from _unused(("statement",), statement, (name,), f"basis {statement.basis}")

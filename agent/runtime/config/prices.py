@@ -1,16 +1,21 @@
-"""The shorthand of the default tariff: its rules, and the OCPI tariff that it stands for (contract, section 6)."""
+"""What energy costs: the shorthand of the default tariff, its rules, and the prices of another basis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import time
 from decimal import Decimal
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from agent.core.calendar import WEEKDAYS
-from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
+from agent.core.prices import PriceBlock
+from agent.core.prices_csv import block_from_csv
+from agent.core.prices_terms import EVERY_YEAR
+from agent.core.tariff import Basis, Dimension, Element, PriceComponent, ReservationKind, Restrictions, Tariff
 from agent.runtime.config.schema import Problem
-from agent.runtime.config.sections import Prices, Slot, TariffKeys
+from agent.runtime.config.sections import Document, Prices, Slot, TariffKeys
 from agent.runtime.config.values import DAYS
 
 DAY_MIN: Final = 24 * 60
@@ -18,25 +23,76 @@ WEEK_MIN: Final = 7 * DAY_MIN
 PRICES: Final = ("energy", "time", "fixed", "parking", "reservation")
 
 
-def tariff_of(keys: TariffKeys) -> Tariff:
-    """Return the OCPI tariff: the slots as restricted elements, and the tariff's own prices behind them."""
-    elements = [Element(_components(slot, keys.vat_percentage), _restrictions(slot)) for slot in keys.slot]
+def tariff_of(keys: TariffKeys, basis: Basis = Basis.TARIFF) -> Tariff:
+    """Return the OCPI tariff: the slots as restricted elements, and the tariff's own prices behind them.
+
+    With prices by the hour its energy needs no price and tells their VAT alone.
+    """
+    slots = [(slot, _restrictions(slot)) for slot in keys.slot]
+    elements = [Element(_components(slot, keys.vat_percentage), limits) for slot, limits in slots]
     elements.append(Element(_components(keys, keys.vat_percentage)))
+    if basis is Basis.HOURLY and keys.energy is None:
+        elements.append(Element((PriceComponent(Dimension.ENERGY, Decimal(0), keys.vat_percentage),)))
+    elements += [_reservation(slot, keys.vat_percentage, limits) for slot, limits in [*slots, (keys, Restrictions())]]
     return Tariff(keys.currency, tuple(element for element in elements if element.components))
 
 
-def tariff_problems(keys: TariffKeys) -> Iterator[Problem]:
-    """Yield what is wrong with the prices and the hours they hold."""
+def basis_of(document: Document) -> Basis:
+    """Return what the price of energy comes from."""
+    return Basis.TARIFF if document.statement is None else Basis(document.statement.basis)
+
+
+def flat_of(document: Document) -> tuple[tuple[int, Decimal], ...]:
+    """Return the flat prices of a tax office by year, 0 for all others."""
+    statement = document.statement
+    if statement is None or statement.flat_price is None:
+        return ()
+    return ((EVERY_YEAR, statement.flat_price),)
+
+
+def hourly_of(document: Document) -> tuple[PriceBlock, ...]:
+    """Return the supplier's prices by the hour, where they are the basis.
+
+    Raises: ValueError; its words follow the path of the file.
+    """
+    statement = document.statement
+    if statement is None or statement.hourly_prices is None or basis_of(document) is not Basis.HOURLY:
+        return ()
+    try:
+        text = statement.hourly_prices.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("is not UTF-8 text; save it as CSV in UTF-8") from error
+    block = block_from_csv(text, ZoneInfo(document.station.timezone))
+    currency = document.tariff.currency if document.tariff else None
+    return () if block is None else (replace(block, currency=currency),)
+
+
+def price_problems(document: Document) -> Iterator[Problem]:
+    """Yield what is wrong with the default tariff, and with the file of prices by the hour."""
+    if document.tariff is not None:
+        yield from tariff_problems(document.tariff, basis_of(document))
+    try:
+        hourly_of(document)
+    except ValueError as error:
+        path = document.statement.hourly_prices if document.statement else None
+        yield Problem(("statement", "hourly_prices"), f'"{path}" {error}')
+
+
+def tariff_problems(keys: TariffKeys, basis: Basis = Basis.TARIFF) -> Iterator[Problem]:
+    """Yield what is wrong with the prices and the hours they hold; another basis needs no price of energy here."""
     for number, slot in enumerate(keys.slot):
         if not _given(slot):
             yield Problem(("tariff", "slot", number), f"has no price; add one of {', '.join(PRICES)}")
         if slot.start == slot.end != "00:00":
             words = f'"{slot.end}" is also the start; leave both out for the whole day'
             yield Problem(("tariff", "slot", number, "end"), words)
-    if not keys.slot and not _given(keys):
+    if basis is Basis.TARIFF and not keys.slot and not _given(keys):
         yield Problem(("tariff", "energy"), "missing; add energy = 0.29 (per kWh excl. VAT), or a [[tariff.slot]]")
     yield from _overlaps(keys.slot)
-    yield from _gap(keys)
+    if basis is Basis.TARIFF:
+        yield from _gap(keys)
 
 
 def _given(prices: Prices) -> bool:
@@ -44,7 +100,7 @@ def _given(prices: Prices) -> bool:
 
 
 def _components(prices: Prices, vat: Decimal | None) -> tuple[PriceComponent, ...]:
-    """Return the components that this release charges for; reservations are not among them."""
+    """Return what a session is charged for; a reservation has an element of its own."""
     amounts = {
         Dimension.ENERGY: prices.energy,
         Dimension.TIME: prices.time,
@@ -52,6 +108,12 @@ def _components(prices: Prices, vat: Decimal | None) -> tuple[PriceComponent, ..
         Dimension.PARKING_TIME: prices.parking,
     }
     return tuple(PriceComponent(kind, amount, vat) for kind, amount in amounts.items() if amount is not None)
+
+
+def _reservation(prices: Prices, vat: Decimal | None, limits: Restrictions) -> Element:
+    """Return the fee of a reservation that is made in a slot's hours."""
+    fees = () if prices.reservation is None else (PriceComponent(Dimension.FLAT, prices.reservation, vat),)
+    return Element(fees, replace(limits, reservation=ReservationKind.RESERVATION))
 
 
 def _restrictions(slot: Slot) -> Restrictions:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.runtime.config.hardware import Hardware
-from agent.runtime.config.prices import tariff_problems
+from agent.runtime.config.prices import price_problems
 from agent.runtime.config.schema import Keys, Problem
 from agent.runtime.config.sections import Cloud, Connector, Delivery, Document, Statement
 from agent.runtime.config.wires import device_problems
@@ -36,8 +36,7 @@ def problems_of(document: Document, hardware: Hardware, *, secrets: bool) -> Ite
     yield from _named_twice("report_to", [other.name for other in document.report_to])
     yield from _connectors(document.connector)
     yield from device_problems(document, hardware)
-    if document.tariff is not None:
-        yield from tariff_problems(document.tariff)
+    yield from price_problems(document)
     if document.statement is not None:
         yield from _statement(document.statement)
     for number, delivery in enumerate(document.delivery):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -14,6 +14,9 @@ from agent.fieldbus.line import LineSettings, Transport
 from agent.runtime.config import values as v
 
 LOCALTIME: Final = Path("/etc/localtime")
+
+KeepDays: TypeAlias = Annotated[int, v.Allowed("30 to 36500 (days)", range(30, 36_501).__contains__)]
+MegaBytes: TypeAlias = Annotated[int, v.Allowed("16 to 1000000 (MB)", range(16, 1_000_001).__contains__)]
 
 
 def system_zone(localtime: Path = LOCALTIME) -> str:
@@ -126,9 +129,10 @@ class Line(Section):
 
 
 class Meter(Line):
-    """The kWh meter; max_power: W, None for the default of ``AgentConfig.policy``."""
+    """The kWh meter; max_power: W, None for the default of ``AgentConfig.policy``; mid: the marking on its plate."""
 
     model: v.MeterModel
+    mid: v.Text45 | None = None
     poll_interval: v.PollInterval = 1.0
     max_power: v.Watt | None = None
     meter_grace: v.Seconds = 60.0
@@ -231,6 +235,13 @@ class Metrics(Section):
     port: v.Port = 9100
 
 
+class Ledger(Section):
+    """How long the ledger keeps details, in days, and how large it may be before that is told, in MB of 1 048 576 B."""
+
+    keep_details_days: KeepDays = 730
+    max_size_mb: MegaBytes = 512
+
+
 class Log(Section):
     """The daemon's log."""
 
@@ -255,6 +266,7 @@ class Document(BaseSettings):
     page: Page = Page()
     mqtt: Mqtt | None = None
     metrics: Metrics | None = None
+    ledger: Ledger = Ledger()
     log: Log = Log()
 
     def __init__(self, sources: tuple[PydanticBaseSettingsSource, ...]) -> None:

@@ -51,9 +51,9 @@ def closed_session() -> tuple[Any, Any]:
     return start, replace(end, refund=Decimal("2.64"))
 
 
-def read(state_dir: Path, **within: datetime) -> list[SessionRecord]:
+def read(state_dir: Path, since: datetime | None = None, until: datetime | None = None) -> list[SessionRecord]:
     with open_reader(state_dir) as connection:
-        return sessions(connection, **within)
+        return sessions(connection, since=since, until=until)
 
 
 async def test_a_reported_session_looks_as_the_contract_shows_it(tmp_path: Path) -> None:

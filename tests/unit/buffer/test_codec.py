@@ -8,7 +8,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +32,7 @@ LEAVES: Mapping[object, st.SearchStrategy[Any]] = {
     str: st.text(max_size=20),
     float: st.floats(allow_nan=False, allow_infinity=False),
     Decimal: st.decimals(allow_nan=False, allow_infinity=False),
+    date: st.dates(),
     datetime: st.datetimes(timezones=st.just(UTC)),
     time: st.times(),
     type(None): st.none(),

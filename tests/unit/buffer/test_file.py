@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.buffer import file
 from agent.buffer.file import REMEDIES, explained
 from agent.core.errors import JournalCorrupt, JournalError, JournalFull
 
@@ -57,6 +58,14 @@ def test_a_defect_of_this_program_is_not_blamed_on_the_disk(defect: Exception) -
     with pytest.raises(type(defect)) as caught, explained(LEDGER):
         raise defect
     assert caught.value is defect
+
+
+def test_a_disk_that_is_full_is_told_as_such_whatever_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "free", lambda _: 1000)
+    with pytest.raises(JournalFull, match="free some space"), explained(LEDGER):
+        raise failure(sqlite3.SQLITE_IOERR_SHMSIZE)
+    with pytest.raises(JournalFull, match="free some space"), explained(LEDGER):
+        raise OSError(28, "No space left on device")
 
 
 def test_every_remedy_speaks_to_the_installer() -> None:

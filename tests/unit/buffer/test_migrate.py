@@ -1,19 +1,28 @@
-"""Migrations: forward only, whole or not at all, on real files."""
+"""Migrations: forward only, whole or not at all, on real files; ledgers of every earlier version keep all they have."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.buffer.database import open_database
 from agent.buffer.file import LEDGER
+from agent.buffer.ledger import sessions
 from agent.buffer.migrate import migrate, packaged, statements
+from agent.buffer.reader import open_reader
 from agent.core.errors import JournalCorrupt
+from agent.core.facts import HeldReleased, SessionStarted
+from agent.core.instant import TimeStatus
+from agent.core.model import EvseId, SessionId
+from tests.unit.buffer.scripted import at, ended, opened, started
+from tests.unit.buffer.scripted import running as running_session
 
 FIRST = "CREATE TABLE one (a INTEGER);"
 SECOND = "CREATE TABLE two (b INTEGER);\nINSERT INTO two VALUES (1);"
@@ -30,7 +39,7 @@ def tables(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
 
 
-def version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
     ((number,),) = connection.execute("PRAGMA user_version")
     return int(number)
 
@@ -41,7 +50,7 @@ def test_each_version_is_brought_to_the_latest_one(tmp_path: Path) -> None:
         with connect(tmp_path / str(old)) as connection:
             migrate(connection, [FIRST, SECOND][:old])
             migrate(connection, [FIRST, SECOND])
-            assert (tables(connection), version(connection)) == (["one", "two"], 2)
+            assert (tables(connection), version_of(connection)) == (["one", "two"], 2)
 
 
 @pytest.mark.requirement(71)
@@ -49,9 +58,9 @@ def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path: Path) -> 
     with connect(tmp_path / "l") as connection:
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):
             migrate(connection, [FIRST, BROKEN])
-        assert (tables(connection), version(connection)) == (["one"], 1)
+        assert (tables(connection), version_of(connection)) == (["one"], 1)
         migrate(connection, [FIRST, SECOND])
-        assert version(connection) == 2
+        assert version_of(connection) == 2
 
 
 def test_two_processes_that_open_a_new_ledger_at_once_both_get_it(tmp_path: Path) -> None:
@@ -88,4 +97,74 @@ async def test_the_tables_take_no_value_of_a_wrong_type(tmp_path: Path) -> None:
     async with open_database(tmp_path) as database:
         rows = await database.read("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         assert [row["name"] for row in rows if "STRICT" not in row["sql"]] == []
-        assert {"fact", "session", "outbox", "slice", "delivery", "boot", "run"} == {row["name"] for row in rows}
+        assert {"fact", "session", "outbox", "slice", "delivery", "boot", "run"} <= {row["name"] for row in rows}
+
+
+LEDGERS = Path(__file__).resolve().parents[2] / "vectors" / "ledgers"
+VERSIONS = sorted(int(path.stem.removeprefix("version-")) for path in LEDGERS.glob("version-*.sqlite3"))
+NAMES = [f"019a0000-0000-7000-8000-00000000000{n}" for n in range(1, 9)]
+TABLES = ("boot", "run", "slice", "fact", "session", "delivery", "outbox")
+
+
+def old_ledger(version: int, folder: Path) -> Path:
+    """Lay out a ledger of an earlier release as a state directory."""
+    folder.mkdir()
+    shutil.copy(LEDGERS / f"version-{version}.sqlite3", folder / LEDGER)
+    return folder
+
+
+def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with connect(path) as connection:
+        return {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in TABLES}  # noqa: S608
+
+
+def test_there_is_a_ledger_of_every_released_version() -> None:
+    assert VERSIONS[:2] == [1, 2]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_old_ledger_keeps_every_row(version: int, tmp_path: Path) -> None:
+    state_dir = old_ledger(version, tmp_path / "state")
+    before = rows(state_dir / LEDGER)
+    async with open_database(state_dir, copied=True) as database:
+        ((words,),) = await database.read("PRAGMA integrity_check")
+        assert (words, await database.read("PRAGMA foreign_key_check")) == ("ok", [])
+    assert rows(state_dir / LEDGER) == before
+    with connect(state_dir / LEDGER) as connection:
+        assert version_of(connection) == len(packaged())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_old_ledger_goes_on_as_if_nothing_had_been(version: int, tmp_path: Path) -> None:
+    async with opened(old_ledger(version, tmp_path / "state"), "cloud", "ere") as ledger:
+        slices = await ledger.journal.load()
+        assert slices is not None
+        assert {card.blocked for card in slices.tokens.cards.values()} == {None, "lost"}
+        (running,) = slices.sessions.values()
+        closed = replace(slices, sessions={})
+        await ledger.journal.commit(closed, [ended(running.id, 2, at(900, boot=2))], at(900, boot=2))
+        await ledger.journal.commit(closed, [HeldReleased("ACME-7F3K")], at(901, boot=2))
+        new = started("new", at(1000, boot=2))
+        await ledger.journal.commit(
+            replace(closed, sessions={EvseId(1): running_session(new)}), [new], at(1000, boot=2)
+        )
+        lane = [name for name, _ in await ledger.lane()]
+        assert lane == [*[NAMES[3]] * 3, *[NAMES[5]] * 3, *[NAMES[6]] * 2, *[NAMES[7]] * 3, "new"]
+        resent = next(row for row in await ledger.outbox.rows(100) if row.text is not None)
+        assert resent.message.message_id in str(resent.text)
+        (late,) = [r.fact for r in await ledger.outbox.rows(100) if isinstance(r.fact, SessionStarted)][1:2]
+        assert (late.session, late.at.status) == (NAMES[6], TimeStatus.RELATIVE)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_old_ledger_shows_its_sessions_as_they_were(version: int, tmp_path: Path) -> None:
+    state_dir = old_ledger(version, tmp_path / "state")
+    async with open_database(state_dir):
+        pass
+    with open_reader(state_dir) as connection:
+        found = {record.id: record for record in sessions(connection)}
+    assert list(found) == NAMES
+    states = [found[SessionId(name)].reporting.value for name in NAMES]
+    assert states == ["reported", "failed", "local-only", "pending", "local-only", "pending", "pending", "pending"]
+    assert found[SessionId(NAMES[0])].transaction_id == 41
+    assert [d.state.value for d in found[SessionId(NAMES[1])].delivery] == ["refused", "confirmed"]

@@ -14,7 +14,10 @@ from agent.cli.completion import tree
 from agent.cli.main import main, parser
 from agent.ocpp.v16.configuration import KEYS
 
-COMMANDS = {"run", "status", "watch", "link", "unlink", "start", "stop", "cards", "sessions", "config", "completion"}
+COMMANDS = {
+    "run", "status", "watch", "link", "unlink", "start", "stop", "cards", "sessions", "report", "key", "config",
+    "completion", "backup", "restore",
+}  # fmt: skip
 BASH = shutil.which("bash") or "bash"
 ALL_KEYS = {key.name for key in KEYS.values()}
 
@@ -74,7 +77,8 @@ def test_a_shell_that_is_not_known_is_told_with_those_that_are(capsys: pytest.Ca
     [
         ([""], COMMANDS),
         (["st"], {"status", "start", "stop"}),
-        (["cards", ""], {"list", "add", "block", "unblock", "remove"}),
+        (["cards", "a"], {"add", "activate"}),
+        (["cards", "re"], {"remove", "replace"}),
         (["config", "s"], {"show", "set"}),
         (["config", "get", ""], ALL_KEYS),
         (["config", "get", "HeartbeatInterval", "heartb"], {"HeartbeatInterval"}),
@@ -85,14 +89,14 @@ def test_a_shell_that_is_not_known_is_told_with_those_that_are(capsys: pytest.Ca
         (["start", "--card", ""], set()),
         (["start", "--card", "04A1", "--co"], {"--config", "--connector"}),
         (["cards", "add", "04A1", "--profile", ""], {"private", "fleet"}),
-        (["sessions", "export", "--format", ""], {"csv", "json"}),
+        (["sessions", "export", "--format", ""], {"csv", "json", "ocmf"}),
         (["sessions", "export", "--csv-flavour", "e"], {"excel"}),
         (["sessions", "export", "--output", ""], {"agent.toml", "two words.csv", "sub", "bash", "zsh", "fish"}),
         (["sessions", "export", "--output", "two"], {"two words.csv"}),
         (["sessions", "export", "--output", "=", "ag"], {"agent.toml"}),
-        (["sessions", "export", "--format", "="], {"csv", "json"}),
+        (["sessions", "export", "--format", "="], {"csv", "json", "ocmf"}),
         (["--config", "ag"], {"agent.toml"}),
-        (["--config", "agent.toml", "cards", "l"], {"list"}),
+        (["--config", "agent.toml", "cards", "li"], {"list"}),
         (["cards", "--json", "list", "--j"], {"--json"}),
         (["status", ""], set()),
         (["nonsense", ""], set()),
@@ -107,7 +111,7 @@ def test_bash_offers_what_may_follow(scripts: Path, words: list[str], offered: s
 
 
 def test_bash_offers_the_options_of_each_command(scripts: Path) -> None:
-    assert bash(scripts, "sessions", "list", "--") == {"--help", "--config", "--json", "--from", "--to"}
+    assert bash(scripts, "sessions", "list", "--") == {"--help", "--config", "--json", "--from", "--to", "--limit"}
     assert bash(scripts, "--") == {"--help", "--config", "--json", "--version"}
 
 
@@ -132,9 +136,9 @@ def test_zsh_offers_what_may_follow(scripts: Path) -> None:
     assert zsh("") == COMMANDS
     assert zsh("config", "set", "") == ALL_KEYS
     assert zsh("config", "set", "HeartbeatInterval", "") == set()
-    assert zsh("sessions", "export", "--format", "") == {"csv", "json"}
+    assert zsh("sessions", "export", "--format", "") == {"csv", "json", "ocmf"}
     assert zsh("status", "--config=ag") == {"FILES"}
-    assert zsh("sessions", "list", "--") == {"--help", "--config", "--json", "--from", "--to"}
+    assert zsh("sessions", "list", "--") == {"--help", "--config", "--json", "--from", "--to", "--limit"}
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
@@ -146,6 +150,6 @@ def test_fish_offers_what_may_follow(scripts: Path) -> None:
 
     assert fish("wallbox-agent ") == COMMANDS
     assert fish("wallbox-agent config set heartb") == {"HeartbeatInterval"}
-    assert fish("wallbox-agent sessions export --format ") == {"csv", "json"}
+    assert fish("wallbox-agent sessions export --format ") == {"csv", "json", "ocmf"}
     assert fish("wallbox-agent sessions export --output ag") == {"agent.toml"}
     assert fish("wallbox-agent start --card ") == set()

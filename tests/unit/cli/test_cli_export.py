@@ -265,10 +265,10 @@ def test_the_file_behind_a_link_is_replaced_and_the_link_stays(with_ledger: Stat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--format", "xlsx"], "--format xlsx is not part of this release: there are csv and json"),
-        (["--format", "OCMF"], "--format ocmf is not part of this release: there are csv and json"),
-        (["--format", "pdf"], "--format is 'pdf', allowed are csv and json"),
-        (["--format", ""], "--format is '', allowed are csv and json"),
+        (["--format", "xlsx"], "--format xlsx is not part of this release: there are csv, json and ocmf"),
+        (["--format", "OCPI"], "--format ocpi is not part of this release: there are csv, json and ocmf"),
+        (["--format", "pdf"], "--format is 'pdf', allowed are csv, json and ocmf"),
+        (["--format", ""], "--format is '', allowed are csv, json and ocmf"),
         (["--format", "json", "--csv-flavour", "excel"], "--csv-flavour is for csv, not for json"),
         (["--csv-flavour", "german"], "argument --csv-flavour: invalid choice: 'german'"),
         (["--output", ""], "--output is empty: name a file, or `-` for standard output"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.commands import BlockCard, ChangeAvailability, Reset, ResetKind, StopSession
+from agent.core.commands import BlockCard, ChangeAvailability, LearnCard, Reset, ResetKind, StopSession
 from agent.core.effects import AskCsms, Indicate
 from agent.core.facts import SessionEnded, SessionStarted
 from agent.core.model import STATION, IdToken, Profile, StopReason, TokenInfo, TokenStatus
@@ -478,3 +478,14 @@ def test_a_card_while_the_last_session_is_ending_starts_nothing() -> None:
     c.card(PRIVATE)
     c.run(5)
     assert len(c.all(SessionStarted)) == 1
+
+
+def test_a_card_that_somebody_waits_for_to_learn_it_neither_starts_nor_takes_back_anything() -> None:
+    c = a_charger()
+    c.card(PRIVATE)
+    assert c.evse.grant is not None
+    c.command(LearnCard("me"), "control")
+    c.card(PRIVATE)
+    assert c.evse.grant is not None
+    c.plug()
+    assert c.only(SessionStarted).id_token == PRIVATE

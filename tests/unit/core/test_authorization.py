@@ -12,15 +12,18 @@ from agent.core.authorization import (
     AskVerdict,
     Known,
     Verdict,
+    barred,
     blocked,
     current,
     decide,
     known,
+    lapsed,
     remember,
     same_group,
     verdict_of,
 )
-from agent.core.instant import Instant
+from agent.core.card import Stage, Standing
+from agent.core.instant import Instant, TimeStatus
 from agent.core.model import IdToken, Profile, TokenInfo, TokenStatus
 from agent.core.settings import Settings
 from agent.core.state import Card, Tokens
@@ -178,3 +181,51 @@ def test_a_block_is_told_with_its_reason_where_it_has_one() -> None:
     assert blocked(tokens, ALICE) == "blocked here"
     assert blocked(tokens, BOB) is None
     assert blocked(tokens, IdToken("unknown")) is None
+
+
+#: how a card stands, link, profile -> decision; the cache holds a valid verdict and may be used without asking.
+STANDINGS = [
+    (Standing(stage=Stage.DEACTIVATED), True, Profile.FLEET, "refuse"),
+    (Standing(stage=Stage.DEACTIVATED), True, Profile.PRIVATE, "refuse"),
+    (Standing(stage=Stage.DEACTIVATED), False, Profile.FLEET, "refuse"),
+    (Standing(stage=Stage.NEW), True, Profile.FLEET, "refuse"),
+    (Standing(stage=Stage.NEW), False, Profile.FLEET, "refuse"),
+    (Standing(stage=Stage.BLOCKED), True, Profile.FLEET, ASK),
+    (Standing(stage=Stage.BLOCKED), False, Profile.FLEET, "refuse"),
+    (Standing(valid_until=NOON), True, Profile.FLEET, ASK),
+    (Standing(valid_until=NOON), False, Profile.FLEET, "refuse"),
+    (Standing(valid_until=NOON), True, Profile.PRIVATE, "refuse"),
+    (Standing(valid_from=FUTURE.wall), True, Profile.FLEET, ASK),
+    (Standing(valid_from=FUTURE.wall), False, Profile.PRIVATE, "refuse"),
+    (Standing(valid_from=NOON, valid_until=FUTURE.wall), True, Profile.FLEET, "accept"),
+    (Standing(valid_from=NOON, valid_until=FUTURE.wall), False, Profile.FLEET, "accept"),
+    (Standing(valid_from=NOON, valid_until=FUTURE.wall), False, Profile.PRIVATE, "accept"),
+]
+
+
+@pytest.mark.parametrize(("standing", "online", "profile", "expected"), STANDINGS)
+def test_how_a_card_stands_comes_before_what_is_remembered_of_it(
+    standing: Standing, online: bool, profile: Profile, expected: str
+) -> None:
+    tokens = remember(Tokens(cards={ALICE.key: Card(ALICE, profile, standing=standing)}), ALICE, ACCEPTED, AT)
+    about = known(tokens, ALICE, settings(pre=True), AT)
+    assert outcome(about, settings(pre=True), online=online) == expected
+
+
+def test_the_time_of_a_card_counts_by_a_clock_that_was_told_the_time() -> None:
+    card = Card(ALICE, standing=Standing(valid_until=NOON))
+    assert lapsed(card, AT) == "this card has expired"
+    assert lapsed(card, replace(AT, status=TimeStatus.UNKNOWN)) is None
+    assert lapsed(None, AT) is None
+    blocked_ = Card(ALICE, standing=Standing(stage=Stage.BLOCKED, reason="payment"))
+    words = "the central system has blocked this card: payment"
+    assert lapsed(blocked_, replace(AT, status=TimeStatus.UNKNOWN)) == words
+
+
+def test_a_start_from_afar_is_barred_by_what_is_decided_here_alone() -> None:
+    expired = Standing(valid_until=NOON)
+    private, fleet = Card(ALICE, Profile.PRIVATE, standing=expired), Card(BOB, Profile.FLEET, standing=expired)
+    tokens = Tokens(cards={ALICE.key: private, BOB.key: fleet})
+    assert barred(tokens, ALICE, AT) == "this card has expired"
+    assert barred(tokens, BOB, AT) is None
+    assert barred(tokens, IdToken("unknown"), AT) is None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.calendar import Weekday, next_local, next_shift, weekday, weekday_before
+from agent.core.calendar import Weekday, next_local, next_shift, on_date, weekday, weekday_before
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 ZONES = [ZoneInfo(z) for z in ("Europe/Amsterdam", "UTC", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kolkata")]
@@ -61,6 +61,18 @@ def test_the_next_time_by_the_clock(after: str, clock: str, expected: str) -> No
 )
 def test_a_change_of_daylight_saving_is_found_to_the_second(after: str, expected: str | None) -> None:
     assert next_shift(utc(after), AMSTERDAM) == (None if expected is None else utc(expected))
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "expected"),
+    [
+        ("2026-12-24", "Europe/Amsterdam", "2026-12-23 23:00"),
+        ("2026-07-01", "Europe/Amsterdam", "2026-06-30 22:00"),
+        ("2026-09-06", "America/Santiago", "2026-09-06 04:00"),  # midnight is skipped: the day begins at 01:00
+    ],
+)
+def test_when_a_local_day_begins(day: str, zone: str, expected: str) -> None:
+    assert on_date(date.fromisoformat(day), ZoneInfo(zone)) == utc(expected)
 
 
 @given(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from agent.buffer.codec import load, load_fact
 from agent.core.charges import Bill, bill, counted, merged, next_stretch
-from agent.core.facts import Period, SessionEnded
+from agent.core.company import Company
+from agent.core.facts import Period, SessionEnded, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import Reading, Wh
 from agent.core.state import Phase, Session
-from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
+from agent.core.tariff import Basis, Dimension, Draw, Element, PriceComponent, Restrictions, Tariff
 from tests.unit.core.charger import NOON, PRIVATE, a_charger, charging
 
 TARIFF = Tariff(
@@ -97,15 +101,45 @@ def test_the_bill_prices_each_stretch_where_it_began() -> None:
     assert total.refund is None
 
 
+def test_a_stretch_keeps_the_draw_only_where_a_price_asks_for_it() -> None:
+    session = a_session()
+    reading = Reading(later(session, 60), Wh(Decimal(1_000_500)))
+    assert next_stretch(session, reading).stretch.draw is None
+    limited = Tariff("EUR", (Element(TARIFF.elements[0].components, Restrictions(max_power=Decimal(5))),))
+    assert session.terms is not None
+    asking = replace(session, terms=replace(session.terms, tariff=limited))
+    assert next_stretch(asking, reading).stretch.draw == Draw()
+
+
+def test_the_ledger_of_an_earlier_release_is_read_and_billed_as_it_was() -> None:
+    """What schema 1 wrote before prices had restrictions of energy, power and duration, or another basis."""
+    stored = json.loads((Path(__file__).parents[2] / "vectors" / "tariffs" / "ledger_1.json").read_text("utf-8"))
+    old = {name: json.dumps(value) for name, value in stored.items()}
+    started, ended = (load_fact(name, 1, old[name]) for name in ("session-started", "session-ended"))
+    assert isinstance(started, SessionStarted)
+    assert isinstance(ended, SessionEnded)
+    assert started.terms is not None
+    assert (started.terms.basis, started.terms.prices) == (Basis.TARIFF, ())
+    session, company = load(Session, 1, old["session"]), load(Company, 1, old["company"])
+    assert company.settings is not None
+    assert company.settings.tariff == started.terms.tariff
+    again = bill(session, ended.register)
+    assert (again.cost, again.refund) == (ended.cost, ended.refund)
+    assert [(p.start, p.energy, p.price) for p in again.periods] == [
+        (p.start, p.energy, p.price) for p in ended.periods
+    ]
+
+
 def test_a_session_without_a_tariff_has_no_bill() -> None:
     assert bill(replace(a_session(), terms=None), Wh(Decimal(9_999_999))) == Bill()
 
 
 def test_neighbours_of_one_price_are_one_period() -> None:
     at = Instant(0.0, NOON)
-    one, other = (Period(at, Wh(Decimal(n)), Decimal("0.3")) for n in (1, 2))
+    one, other = (Period(at, Wh(Decimal(n)), Decimal("0.3"), n * 10, n) for n in (1, 2))
     third = Period(at, Wh(Decimal(4)), Decimal("0.2"))
-    assert merged((one, other, third, one)) == (replace(one, energy=Wh(Decimal(3))), third, one)
+    both = Period(at, Wh(Decimal(3)), Decimal("0.3"), 30, 3)
+    assert merged((one, other, third, one)) == (both, third, one)
     assert merged(()) == ()
 
 

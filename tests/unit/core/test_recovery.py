@@ -67,10 +67,15 @@ def test_a_session_away_for_too_long_is_closed_on_the_register_found() -> None:
     c.run(60)
     c.crash(down=1000)
     c.run(1)
+    assert c.site.limit == 0
+    assert not c.all(SessionEnded)
+    seen = c.at
+    c.site.count(Decimal(3))
+    c.run(1)
     ended = c.only(SessionEnded)
     assert ended.register == c.site.register
     assert (ended.reason, ended.quality) == (StopReason.REBOOT, RECONSTRUCTED)
-    assert ended.at == c.at
+    assert ended.at == seen
     assert c.shown == "Finishing"
 
 

@@ -156,7 +156,7 @@ def test_another_message_is_not_known() -> None:
         {"version": 1, "refundPercentage": "much"},
         {"version": 1, "tariff": {}},
         {"version": 1, "tariff": "cheap"},
-        {"version": 1, "tariff": {**TARIFF, "min_price": {"excl_vat": 1}}},
+        {"version": 1, "tariff": {**TARIFF, "min_price": {"excl_vat": -1}}},
     ],
 )
 def test_settings_that_are_not_valid_are_refused_whole(content: dict[str, object]) -> None:

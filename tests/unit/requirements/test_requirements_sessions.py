@@ -239,7 +239,7 @@ def test_a_session_found_open_is_closed_on_the_next_reading_and_marked(down: int
     c.run(10)
     assert not c.all(SessionEnded)
     c.site.meter_error = None
-    c.run(1)
+    c.run(2)
     ended = c.only(SessionEnded)
     assert ended.register == c.site.register.quantize(Decimal("0.001"))
     assert ended.quality == (Quality.RECONSTRUCTED,)

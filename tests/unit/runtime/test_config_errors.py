@@ -264,6 +264,8 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("mqtt", ['url = "http://h"'], ["mqtt.url", "mqtt:// or mqtts://"]),
     ("mqtt", [], ["mqtt.url: missing"]),
     ("metrics", ["port = -1"], ["metrics.port: -1", "1 to 65535"]),
+    ("ledger", ["keep_details_days = 7"], ["ledger.keep_details_days: 7", "30 to 36500 (days)"]),
+    ("ledger", ["max_size_mb = 1"], ["ledger.max_size_mb: 1", "16 to 1000000 (MB)"]),
     ("log", ['level = "verbose"'], ["log.level", "debug, info, warning, error, critical"]),
     ("log", ['format = "xml"'], ["log.format", "console, json"]),
     ("clowd", ["a = 1"], ["clowd: unknown section", 'did you mean "cloud"?']),

@@ -17,7 +17,8 @@ import pytest
 from agent.core.calendar import Weekday
 from agent.core.errors import ConfigError
 from agent.core.model import Wh
-from agent.core.tariff import Consumption, Dimension, Restrictions, Terms, component_at, cost
+from agent.core.prices_cost import Consumption, cost
+from agent.core.tariff import Dimension, ReservationKind, Restrictions, Terms, component_at
 from agent.fieldbus.line import LineSettings, Transport
 from agent.runtime.config import AgentConfig, load, show, to_json
 from agent.runtime.config.hardware import CONTROLLERS, METERS, READERS, installed
@@ -170,12 +171,15 @@ port = 8080
 url = "mqtt://user:hunter2@homeassistant.local:1883"
 [metrics]
 port = 9100
+[ledger]
+keep_details_days = 365
+max_size_mb = 256
 [log]
 level = "debug"
 format = "json"
 """
 ROOT: Final = Path(__file__).parents[2] / "vectors" / "tls" / "root.pem"
-FILES: Final = ("secret", "token", "client.pem", "client.key", "logo.png", "prices.csv")
+FILES: Final = ("secret", "token", "client.pem", "client.key", "logo.png")
 
 
 def config(
@@ -184,6 +188,7 @@ def config(
     """Load a file of this text with these variables and systemd credentials."""
     for name in FILES:
         (folder / name).write_text("hunter2\n")
+    (folder / "prices.csv").write_text("start,price_per_kwh\n2026-11-01T00:00,0.25\n")
     (folder / "ca.pem").write_bytes(ROOT.read_bytes())
     (folder / "agent.toml").write_text(text)
     directory = None
@@ -231,9 +236,7 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
         "cloud.protocols",
         "cloud.client_cert_file",
         "cloud.client_key_file",
-        "location",
         "report_to",
-        "statement",
         "delivery",
         "mqtt",
         "metrics",
@@ -251,6 +254,7 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
         "connector.evse.local_port",
         "connector.evse.variant",
         "tariff.reservation",
+        "statement.logo",
         "statement.flat_price",
         "page.enabled",
     ]
@@ -461,7 +465,7 @@ def test_two_connectors_are_evse_1_and_2(tmp_path: Path) -> None:
 def test_the_shorthand_is_an_ocpi_tariff_with_the_flat_prices_behind_the_slots(tmp_path: Path) -> None:
     tariff = config(tmp_path, EVERYTHING).tariff()
     assert tariff is not None
-    slot, rest = tariff.elements
+    slot, rest, reserved = tariff.elements
     assert slot.restrictions == Restrictions(time(7), time(23), tuple(Weekday)[:5])
     assert [(c.dimension, c.price, c.vat) for c in slot.components] == [
         (Dimension.ENERGY, Decimal("0.34"), Decimal(21))
@@ -473,6 +477,8 @@ def test_the_shorthand_is_an_ocpi_tariff_with_the_flat_prices_behind_the_slots(t
         (Dimension.FLAT, Decimal("0.5"), Decimal(21), 1),
         (Dimension.PARKING_TIME, Decimal(2), Decimal(21), 1),
     ]
+    assert [(c.dimension, c.price) for c in reserved.components] == [(Dimension.FLAT, Decimal(3))]
+    assert reserved.restrictions == Restrictions(reservation=ReservationKind.RESERVATION)
     monday = datetime(2026, 11, 23, 22, 59)  # noqa: DTZ001  local time
     prices = [component_at(tariff, Dimension.ENERGY, monday.replace(hour=hour)) for hour in (6, 7, 22, 23)]
     assert [c and c.price for c in prices] == [Decimal(p) for p in ("0.29", "0.34", "0.34", "0.29")]

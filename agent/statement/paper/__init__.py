@@ -1,0 +1,1 @@
+"""Pages of a PDF: objects, fonts, pictures and the flow of text. Knows nothing of sessions."""

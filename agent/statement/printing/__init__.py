@@ -1,0 +1,1 @@
+"""The statement on paper: what stands where on the pages of its PDF."""
