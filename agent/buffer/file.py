@@ -84,14 +84,25 @@ def is_full(directory: Path) -> bool:
 
 def create(path: Path) -> None:
     """Make file and directory where missing: private from their first moment on, and durable. Raises: OSError."""
-    missing = [directory for directory in path.parents if not directory.exists()]
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for directory in missing:
-        synced(directory.parent)
+    make_directory(path.parent, 0o700)
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         synced(path.parent)
-    elif path.stat().st_mode & 0o077:
+    else:
+        close_to_others(path)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Make a directory with all above it that is missing; after a power cut it is there. Raises: OSError."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in missing:
+        synced(folder.parent)
+
+
+def close_to_others(path: Path) -> None:
+    """Take from other users what they may do with a file, where it is ours. Raises: OSError."""
+    if path.stat().st_mode & 0o077:
         path.chmod(0o600)
 
 

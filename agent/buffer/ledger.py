@@ -179,19 +179,6 @@ def to_full_json(record: SessionRecord) -> JsonObject:
     return {**to_json(record), "periods": periods, "odometer_km": None, "note": None}
 
 
-def card_to_json(card: Card) -> JsonObject:
-    """Return a card as ``cards list --json`` has it."""
-    return {
-        "id_tag": card.id_token.value,
-        "card": card.number,
-        "ema_id": card.ema_id,
-        "name": card.name,
-        "profile": card.profile.value,
-        "status": "active" if card.blocked is None else "blocked",
-        "reason": card.blocked or None,
-    }
-
-
 def _slice(connection: sqlite3.Connection, kind: type[T], name: str, key: str = "") -> T | None:
     row = connection.execute(SLICE, (name, key)).fetchone()
     return None if row is None else load(kind, *row)

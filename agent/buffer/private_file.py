@@ -12,7 +12,13 @@ from agent.buffer.file import synced
 
 def put_private(path: Path, content: bytes) -> None:
     """Write a file in place of one that exists; after a power cut it is the old or the new one. Raises: OSError."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    put_whole(path, content)
+    synced(path.parent)
+
+
+def put_whole(path: Path, content: bytes) -> None:
+    """Write a file in place of one that exists, complete before it takes its name. Raises: OSError."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")  # mode 0600
     new = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -24,18 +30,3 @@ def put_private(path: Path, content: bytes) -> None:
         with suppress(OSError):
             new.unlink(missing_ok=True)
         raise
-    synced(path.parent)
-
-
-def make_directory(path: Path, mode: int) -> None:
-    """Make a directory with all above it that is missing; after a power cut it is there. Raises: OSError."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(mode=mode, parents=True, exist_ok=True)
-    for folder in missing:
-        synced(folder.parent)
-
-
-def close_to_others(path: Path) -> None:
-    """Take from other users what they may do with a file, where it is ours. Raises: OSError."""
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)

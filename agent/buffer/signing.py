@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.buffer.private_file import close_to_others, put_private
+from agent.buffer.file import close_to_others
+from agent.buffer.private_file import put_private
 
 if TYPE_CHECKING:
     from agent.buffer.curve import Public, Secret

@@ -108,15 +108,20 @@ def _output() -> Iterator[None]:
         raise CommandFailed(words) from error
 
 
-def connector_number(text: str) -> int:
-    """Return the number of a connector that was typed; the daemon knows which there are. Raises: ValueError."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
+def counted(name: str) -> Callable[[str], int]:
+    """Return what takes a number from 1 on that was typed; name: of what it counts, for argparse's error."""
+
+    def number(text: str) -> int:
+        if (typed := int(text)) < 1:
+            raise ValueError(text)
+        return typed
+
+    number.__name__ = name
     return number
 
 
-connector_number.__name__ = "connector number"  # argparse names the type in its error
+connector_number: Final = counted("connector number")
+"""Takes the number of a connector; the daemon knows which there are."""
 
 
 def say(line: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent.cli import balance, evidence, export, resend
-from agent.cli.context import CommandFailed
+from agent.cli.context import CommandFailed, counted
 
 if TYPE_CHECKING:
     from agent.buffer.ledger import SessionRecord
@@ -21,7 +21,9 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     verbs = group.add_subparsers(metavar="COMMAND", required=True)
     list_parser = verbs.add_parser("list", parents=[shared], allow_abbrev=False, help="the sessions, oldest first")
     export.limits(list_parser)
-    list_parser.add_argument("--limit", type=how_many, metavar="N", help="only the newest N of them")
+    list_parser.add_argument(
+        "--limit", type=counted("number of sessions"), metavar="N", help="only the newest N of them"
+    )
     list_parser.set_defaults(run=list_sessions)
     show_parser = verbs.add_parser("show", parents=[shared], allow_abbrev=False, help="one session in full")
     show_parser.add_argument("id", metavar="ID", help="its id, or the beginning of it")
@@ -72,17 +74,6 @@ def _for_people(record: SessionRecord) -> Document:
     from agent.buffer.ledger import to_full_json
 
     return {**to_full_json(record), "duration_s": None if record.duration_s is None else str(record.duration_s)}
-
-
-def how_many(text: str) -> int:
-    """Return a number of sessions that was typed, at least one. Raises: ValueError."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-how_many.__name__ = "number of sessions"  # argparse names the type in its error
 
 
 def beginning(typed: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from agent.buffer.private_file import make_directory
+from agent.buffer.file import make_directory
 from agent.core.asked import INSTALLER
 from agent.core.commands import CallRef, Command, LinkCompany, Outcome, Result, UnlinkCompany
 from agent.core.effects import Answer, Effect

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
+from agent.core.prices_currency import CURRENCIES
 from agent.ocpp.security import trust
 
 HIDDEN: Final = "***"
@@ -30,20 +31,6 @@ NO_CURRENT: Final = Decimal(0)
 LEAST_CURRENT: Final = 6
 MOST_CURRENT: Final = 80
 PLACEHOLDERS: Final = frozenset({"station_id", "company_code"})
-#: Active codes of ISO 4217, list one, without funds, metals and codes for testing.
-CURRENCIES: Final = frozenset(
-    re.findall(
-        "[A-Z]{3}",
-        """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY
-    COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS
-    INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP
-    MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR
-    SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND
-    VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
-    """,
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)

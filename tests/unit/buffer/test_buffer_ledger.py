@@ -14,7 +14,6 @@ import pytest
 from agent.buffer.ledger import (
     Kept,
     SessionRecord,
-    card_to_json,
     cards,
     kept,
     last_verdict,
@@ -25,6 +24,7 @@ from agent.buffer.ledger import (
 )
 from agent.buffer.reader import open_reader
 from agent.buffer.timeline import Trust
+from agent.cli import card_list
 from agent.core.company import Company, CompanySettings, LinkState
 from agent.core.facts import Period
 from agent.core.instant import Instant, TimeStatus
@@ -242,7 +242,7 @@ async def test_cards_are_listed_with_what_is_known_of_them(tmp_path: Path) -> No
         slices = replace(EMPTY, tokens=Tokens(cards={card.id_token.key: card for card in known}))
         await ledger.journal.commit(slices, [], at(1))
     with open_reader(tmp_path) as connection:
-        shown = [card_to_json(card) for card in cards(connection)]
+        shown = [card_list.to_json(card) for card in cards(connection)]
     keys = ("id_tag", "card", "ema_id", "name", "profile", "status", "reason")
     assert [tuple(card[key] for key in keys) for card in shown] == [
         ("04A1", None, None, None, "fleet", "blocked", "lost"),
