@@ -82,8 +82,8 @@ def back_up(state_dir: Path, target: Path, *, station: str, agent: str, now: dat
         raise BackupRefused(f"{target} is in the state directory, whose disk takes it along: name another place")
     with TemporaryDirectory(dir=target.resolve().parent, prefix=f".{target.name[:40]}.") as folder:
         ledger = Path(folder) / LEDGER
-        files = _other_files(state_dir)
         sessions = _copied(state_dir, ledger)
+        files = _other_files(state_dir)
         manifest = Manifest(station, agent, len(packaged()), stamp(now), sessions, tuple(sorted(files)))
         packed = Path(folder) / "packed"
         _pack(packed, manifest, ledger, files)

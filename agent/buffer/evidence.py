@@ -91,12 +91,6 @@ def verify_ledger(state_dir: Path, given: Sequence[bytes] | None = None, progres
     return Finding(len(records), in_order(faults), _notes(records, accounts), newest)
 
 
-def public_key(state_dir: Path) -> bytes | None:
-    """Return the station's public key in DER, None where it has none yet. Raises: KeyDamaged, OSError."""
-    signer = found(state_dir)
-    return None if signer is None else signer.public
-
-
 def all_records(connection: sqlite3.Connection) -> list[Stored]:
     """Return the records of an open ledger, by their numbers."""
     connection.text_factory = _text

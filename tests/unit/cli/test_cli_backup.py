@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import backup, main
 from agent.runtime.control import acquire
 from tests.unit.cli.installed import Station
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    if backup not in main.GROUPS:
-        monkeypatch.setattr(main, "GROUPS", (*main.GROUPS, backup))
 
 
 @pytest.fixture
@@ -84,6 +77,13 @@ def test_files_that_are_none_are_refused(with_ledger: Station, file: Path, tmp_p
 
 def test_without_a_ledger_there_is_nothing_to_back_up(stopped: Station, file: Path) -> None:
     assert "start the service once" in stopped.refusal("backup", str(file))
+    assert not file.exists()
+
+
+def test_a_state_directory_that_is_not_there_is_no_fault_of_the_backup_s(stopped: Station, file: Path) -> None:
+    moved = stopped.path.read_text().replace(f"{stopped.state_dir}", f"{file.parent / 'nowhere'}")
+    stopped.path.write_text(moved)
+    assert f"there is no ledger in {file.parent / 'nowhere'} yet" in stopped.refusal("backup", str(file))
     assert not file.exists()
 
 
