@@ -113,7 +113,6 @@ def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
         return Outcome(command, Result.REJECTED, refusal)
     trigger = StartTrigger.INSTALLER if call.origin == INSTALLER else StartTrigger.REMOTE
     card = turn.state.tokens.cards.get(command.id_token.key)
-    refusal = None
     if card is not None and card.profile is Profile.PRIVATE:
         session.grant(turn, evse, Grant(command.id_token, Profile.PRIVATE, trigger, None, None))
     elif trigger is StartTrigger.INSTALLER or turn.settings.authorize_remote:

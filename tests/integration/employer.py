@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,8 +78,13 @@ class Employer:
             subprotocols=[Subprotocol("ocpp1.6")],
             ping_interval=None,
             process_request=self.doorman,
+            ssl=self.tls(),
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what the server shows of itself, None without TLS."""
+        return None
 
     async def close(self) -> None:
         """Cut every connection and stop listening."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,9 +14,8 @@ from typing import Any
 import pytest
 from employer import Doorman, Employer
 from station import Station
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
 from tests.unit.ocpp.gate import VECTORS, Gate, presenting
 
@@ -39,18 +39,9 @@ class StrictEmployer(Employer):
     certificate: str = "good"
     doorman: Doorman | None = strict
 
-    async def open(self) -> None:
-        """Listen with TLS; on the same port as before when it was open before."""
-        self._server = await serve(
-            self._serve,
-            "127.0.0.1",
-            self.port,
-            subprotocols=[Subprotocol("ocpp1.6")],
-            ping_interval=None,
-            process_request=self.doorman,
-            ssl=presenting(self.certificate),
-        )
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
+    def tls(self) -> ssl.SSLContext:
+        """Return a context with this certificate."""
+        return presenting(self.certificate)
 
     @property
     def url(self) -> str:
