@@ -34,6 +34,8 @@ LOOK_S: Final = 30.0
 """A ping interval that was changed elsewhere than over this connection is noticed so long after."""
 UNREAD_ANSWERS: Final = 4 * OPEN_CALLS
 """A peer that goes on asking without reading so many answers is given up."""
+DIGEST_S: Final = 0.5
+"""So long what follows an answer waits until the answer was taken in; a ledger that hangs holds nobody up longer."""
 FAREWELL_S: Final = 1.0
 """For answers that are ready when the process ends, the one to Reset above all."""
 
@@ -55,6 +57,8 @@ class Connection:
         self._woken = asyncio.Event()
         self._settings_changed = asyncio.Event()
         self._reply: asyncio.Future[Answered | Refused] | None = None
+        self._digested = asyncio.Event()
+        self._digested.set()
         self._commands: dict[str, Command] = {}
         self._hung_up: str | None = None
         self._silent = 0
@@ -146,15 +150,21 @@ class Connection:
                     self._put(reply)
                 case Answered() | Refused() as reply:
                     self._replied(reply)
+                    await self._wait(self._digested, self.heard_at + DIGEST_S)
                 case Garbage(reason, reply):
                     log.info("frame of the central system dropped", cause=reason, bytes=len(data))
                     self.garbage = (self.heard_at, f"the central system sends frames that are dropped: {reason}")
                     self._put(reply)
 
     def _replied(self, reply: Answered | Refused) -> None:
-        """Give an answer to who waits for it; a late one may still say something."""
+        """Give an answer to who waits for it; a late one may still say something.
+
+        What the central system says next may rest on its answer (a CALL right behind the one to BootNotification, a
+        RemoteStopTransaction with the id it has just given out), so that this is not read before.
+        """
         self._silent = 0
         if not reply.late and self._reply is not None:
+            self._digested.clear()
             self._reply.set_result(reply)
         elif isinstance(reply, Answered):
             self._errands.late(reply)
@@ -243,6 +253,7 @@ class Connection:
                 await self._wait(self._woken, self._errands.next_look(now))
             else:
                 await job
+                self._digested.set()
             if self._silent >= SILENT_CALLS:
                 raise LinkLost(f"the central system left {SILENT_CALLS} requests in a row without an answer")
 

@@ -71,8 +71,11 @@ class Errands:
         self._service.registered()
 
     def late(self, answered: Answered) -> None:
-        """Take an answer that came after its time-out."""
-        self._late.append(answered)
+        """Take an answer that came after its time-out; the one to BootNotification at once, CALLs may follow on it."""
+        if answered.message_id in self._boots:
+            self._booted(answered.payload)
+        else:
+            self._late.append(answered)
 
     def choose(self, now: float) -> Awaitable[None] | None:  # noqa: C901, PLR0911  # one line per rank
         """Return the next thing to be done, None where nothing is due. Awaiting it raises: LinkLost."""
@@ -300,9 +303,6 @@ class Errands:
 
     async def _take_late(self, answered: Answered) -> None:
         """Use an answer that came after its time-out, where it still says something."""
-        if answered.message_id in self._boots:
-            self._booted(answered.payload)
-            return
         try:
             taken = await self._desk.lane.late(answered.message_id, answered.payload, self._dialect)
         except JournalError as error:

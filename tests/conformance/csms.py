@@ -75,7 +75,16 @@ class Late:
     then: Script | None = None
 
 
-Script: TypeAlias = Payload | Refuse | Silence | HangUp | Raw | Held | Late
+@dataclass(frozen=True, slots=True)
+class Trailed:
+    """Answer, and ask something in the same breath: both may well be read at once; then: the answer."""
+
+    action: str
+    payload: Payload
+    then: Script | None = None
+
+
+Script: TypeAlias = Payload | Refuse | Silence | HangUp | Raw | Held | Late | Trailed
 Scripted: TypeAlias = Script | Callable[[Payload], "Script | None"]
 """An answer, or what makes one of the request; None: the ordinary one."""
 
@@ -437,6 +446,7 @@ class Csms:
         elif isinstance(script, Late):
             await asyncio.sleep(script.seconds)
             script = script.then
+        trailer, script = (script, script.then) if isinstance(script, Trailed) else (None, script)
         text = self._text(received, script)
         if isinstance(script, HangUp):
             connection.ear.transport.abort()
@@ -445,6 +455,8 @@ class Csms:
             self._note("->", text)
             with suppress(ConnectionClosed):
                 await connection.ear.send(text)
+                if trailer is not None:
+                    await self.begin(trailer.action, trailer.payload)
 
     def _text(self, received: Received, script: Script | None) -> str | None:
         match script:

@@ -9,7 +9,7 @@ import pytest
 from agent.core.settings import Settings
 from agent.ocpp.backoff import BootDelays
 from agent.ocpp.dialect import Identity
-from tests.conformance.csms import Csms, Payload, Refuse, Silence
+from tests.conformance.csms import Csms, Late, Payload, Refuse, Silence, Trailed
 from tests.conformance.rig import Rig
 
 
@@ -104,6 +104,25 @@ async def test_case_029_remote_start_and_stop_while_pending(rig: Rig) -> None:
     assert (start, stop) == ({"status": "Rejected"}, {"status": "Rejected"})
     await csms.status(1, "Preparing")
     await rig.quiet("StartTransaction")
+
+
+@pytest.mark.parametrize("status", ["Accepted", "Pending"])
+async def test_case_029_a_call_in_the_same_breath_as_the_answer(rig: Rig, status: str) -> None:
+    then = boot(rig.csms, status, 1)
+    rig.csms.once("BootNotification", Trailed("GetConfiguration", {"key": ["NumberOfConnectors"]}, then))
+    csms = await started(rig)
+    await csms.until(lambda: csms.asked and csms.asked[0].answer.done(), "the answer")
+    assert csms.asked[0].frame[0] == 3
+    await csms.status(1, "Available")
+
+
+async def test_case_029_a_late_answer_to_the_boot_with_a_call_right_behind_it(rig: Rig) -> None:
+    rig.settings = Settings(message_timeout_s=1)
+    trailed = Trailed("GetConfiguration", {"key": ["NumberOfConnectors"]}, boot(rig.csms, "Pending", 1))
+    rig.csms.once("BootNotification", Late(1.05, trailed))
+    csms = await started(rig)
+    await csms.until(lambda: csms.asked and csms.asked[0].answer.done(), "the answer")
+    assert csms.asked[0].frame[0] == 3
 
 
 async def test_case_029_remote_stop_of_a_running_transaction_while_pending(rig: Rig) -> None:

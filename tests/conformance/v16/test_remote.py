@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.csms import Csms, Payload
+from tests.conformance.csms import Csms, Payload, Trailed
 from tests.conformance.leaps import Leaps
 from tests.conformance.rig import Rig
 from tests.conformance.steps import entry, finish, send_list
@@ -80,6 +80,16 @@ async def test_case_092_remote_start_and_nobody_comes(rig: Rig, leaps: Leaps) ->
     rig.plug()
     await csms.status(1, "Preparing")
     await rig.quiet("StartTransaction")
+
+
+async def test_case_093_remote_stop_in_the_same_breath_as_the_transaction_id(rig: Rig) -> None:
+    csms = await rig.ready()
+    answer = {"transactionId": 77, "idTagInfo": ACCEPTED}
+    csms.once("StartTransaction", Trailed("RemoteStopTransaction", {"transactionId": 77}, answer))
+    rig.plug()
+    rig.tap("CARD1")
+    await csms.expect("StopTransaction", transactionId=77, reason="Remote")
+    assert csms.asked[-1].frame[2] == ACCEPTED
 
 
 @pytest.mark.parametrize("lock", [False, True])
