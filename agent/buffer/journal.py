@@ -122,8 +122,9 @@ class SqliteJournal:
     async def seal_due(self, now: Callable[[], Instant]) -> None:
         """Make the evidence records that are due by themselves, for ever; to run beside the commits.
 
-        Those are of sessions that closed before there was evidence, and of stamps whose time has become known. What
-        cannot be written now is tried again when the next session closes, or at the next start.
+        Those are of sessions that closed before there was evidence, of stamps whose time has become known, and of
+        costs whose prices by the hour have. What cannot be written now is tried again when the next session closes, or
+        at the next start.
         """
         while True:
             self._due.clear()
@@ -155,7 +156,10 @@ class SqliteJournal:
             if self._sealer is None:
                 return False
             books = self._books = self._books or await self._read()
-            sealed = await self._sealer.due({} if books.slices is None else books.slices.tokens.cards, at)
+            slices = books.slices
+            sealed = await self._sealer.due({} if slices is None else slices.tokens.cards, at)
+            if not sealed.statements:
+                sealed = await self._sealer.priced(() if slices is None else slices.company.prices, at)
             await self._write((), sealed)
             return bool(sealed.statements)
 
@@ -178,6 +182,8 @@ class SqliteJournal:
                 sealed = await self._sealer.closed(entry.closed, slices.tokens.cards, at)
                 self._due.set()
             await self._write([*statements, *stamped], sealed)
+            if books.slices is not None and books.slices.company.prices != slices.company.prices:
+                self._due.set()
             anchored = self._known(books, at) if statements else books.anchored
             self._books = Books(slices, entry.next_fact, entry.running, anchored)
 

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from agent.buffer.codec import load
 from agent.buffer.deliveries import CLOUD, Delivery, Lane, Reported, lanes, reported
+from agent.buffer.repricing import priced
 from agent.buffer.selection import all_starts, starts_within
 from agent.buffer.timeline import BOOTS, TRUSTED, Timeline, Trust, timeline
 from agent.core.company import Company
@@ -210,6 +211,7 @@ def _record(connection: sqlite3.Connection, known: _Known, start_fact: int) -> S
     reporting, start_schema, start_json, end_schema, end_json = connection.execute(SESSION, (start_fact,)).fetchone()
     start = load(SessionStarted, start_schema, start_json)
     end = None if end_json is None else load(SessionEnded, end_schema, end_json)
+    end = None if end is None else priced(connection, start, end)
     return _made(start, end, known, (Reporting(reporting), lanes(connection, start.session)))
 
 

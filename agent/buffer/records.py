@@ -35,7 +35,8 @@ COSTS: Final = ("energy", "time", "fixed", "parking", "reservation", "surcharge"
 class Kind(StrEnum):
     """What a record is about.
 
-    SESSION: a closed session, once. CORRECTION: its times, once the clock became known. ANNOTATION: something added to
+    SESSION: a closed session, once. CORRECTION: its times, once the clock became known, or its cost, once the prices
+    were. ANNOTATION: something added to
     it. KEY: from here on this key signs. INCIDENT: something was wrong with the evidence when the agent started.
     """
 
@@ -128,6 +129,20 @@ def closed_session(
 def correction(start: SessionStarted, end: SessionEnded, known: Timeline, corrects: int) -> Draft:
     """Return the record of a session's times as they are known now; corrects: number of the session's own record."""
     members = {**times(start, end, known), "corrects": corrects, "reason": "clock"}
+    return Draft(Kind.CORRECTION, members, start.session)
+
+
+def priced_late(
+    start: SessionStarted, ends: tuple[SessionEnded, SessionEnded], known: Timeline, *, corrects: int, of: Sequence[int]
+) -> Draft:
+    """Return the record of what a session costs by prices that became known after it; ends: as it was, and priced.
+
+    of: for each of the prices, the place of its beginning in ``prices_from``. corrects: number of the session's record.
+    """
+    as_it_was, priced = ends
+    costs = told(start, priced)
+    members: JsonObject = {name: costs[name] for name in ("prices", "cost", "refund")}
+    members |= {**times(start, as_it_was, known), "of": list(of), "corrects": corrects, "reason": "prices"}
     return Draft(Kind.CORRECTION, members, start.session)
 
 

@@ -22,11 +22,13 @@ from agent.buffer.records import (
     settled,
     times,
 )
+from agent.buffer.repricing import REACH, UNPRICED, draft
 from agent.buffer.timeline import Timeline, timeline
 from agent.core.errors import JournalCorrupt
 from agent.core.facts import SessionEnded, SessionStarted
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import Reporting
+from agent.core.prices import PriceBlock
 from agent.core.state import Card
 
 FACTS: Final = (
@@ -77,9 +79,16 @@ class _Case:
 class Sealer:
     """Makes the records of one ledger. Its caller sees to it that one commit at a time is made."""
 
-    def __init__(self, database: Database, state_dir: Path, station: Station) -> None:
-        """Keep what is needed; nothing is read yet. state_dir: where the key and the file with the chain's end are."""
+    def __init__(
+        self, database: Database, state_dir: Path, station: Station, hourly: Sequence[PriceBlock] = ()
+    ) -> None:
+        """Keep what is needed; nothing is read yet. state_dir: where the key and the file with the chain's end are.
+
+        hourly: the supplier's prices, for sessions that had none for some of their hours when they ended.
+        """
         self._database = database
+        self._hourly = tuple(hourly)
+        self._tried: tuple[PriceBlock, ...] = ()
         self._station = station
         self._chain = Chain(database, state_dir, station)
 
@@ -137,6 +146,29 @@ class Sealer:
             if len(drafts) == AT_ONCE:
                 break
         return await self._chain.sealed(drafts, at, more) if drafts else Sealed()
+
+    async def priced(self, pushed: Sequence[PriceBlock], at: Instant) -> Sealed:
+        """Return the next records of sessions whose cost has become known: a few, none when all are made.
+
+        pushed: the company's prices, which win over the supplier's. Raises: JournalError.
+        """
+        prices = (*self._hourly, *pushed)
+        if prices == self._tried:
+            return Sealed()
+        known, drafts = await self._timeline(), list[Draft]()
+        for session, *facts in await self._database.read(UNPRICED, ((at.wall - REACH).isoformat(),)):
+            try:
+                start, end = load(SessionStarted, *facts[:2]), load(SessionEnded, *facts[2:])
+            except JournalCorrupt:
+                continue  # as above
+            own = await self._database.read(OWN, (session,))
+            late = draft(start, end, known, prices, corrects=int(own[0][0])) if own else None
+            drafts += [] if late is None else [late]
+            if len(drafts) == AT_ONCE:
+                break
+        if not drafts:
+            self._tried = prices
+        return await self._chain.sealed(drafts, at) if drafts else Sealed()
 
     async def written(self, sealed: Sealed) -> None:
         """Take note that a commit is on the disk."""

@@ -24,6 +24,7 @@ from agent.core.commands import (
     Outcome,
     PushCompanyLink,
     PushCompanySettings,
+    PushDayAheadPrices,
     RemoteStart,
     RemoteStop,
     Reset,
@@ -98,6 +99,8 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
             return linking.settings(turn, command)
         case PushCompanyLink():
             return linking.pushed(turn, command)
+        case PushDayAheadPrices():
+            return linking.prices(turn, command)
         case LinkCompany():
             return linking.link(turn, command)
         case UnlinkCompany():

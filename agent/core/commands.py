@@ -9,6 +9,7 @@ from typing import TypeAlias
 from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
+from agent.core.prices import PriceBlock
 from agent.core.settings import Settings, SettingValue
 
 
@@ -263,6 +264,14 @@ CardCommand: TypeAlias = (
     | GetCards
 )
 
+
+@dataclass(frozen=True, slots=True)
+class PushDayAheadPrices:
+    """The central system sends prices by the hour."""
+
+    prices: PriceBlock
+
+
 Command: TypeAlias = (
     RemoteStart
     | RemoteStop
@@ -279,6 +288,7 @@ Command: TypeAlias = (
     | TriggerMessage
     | PushCompanySettings
     | PushCompanyLink
+    | PushDayAheadPrices
     | LinkCompany
     | UnlinkCompany
     | CardCommand

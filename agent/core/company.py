@@ -22,6 +22,11 @@ class LinkState(StrEnum):
     UNSUPPORTED = "unsupported"
 
 
+TAKEN_IN: Final = frozenset({LinkState.LINKED, LinkState.PENDING})
+"""The states in which a company may send what holds for its stations."""
+NOT_LINKED: Final = "the station is not linked to a company"
+
+
 @dataclass(frozen=True, slots=True)
 class CompanySettings:
     """What the company decides for this station; applied whole, from the next session on.
@@ -123,8 +128,8 @@ def answered(company: Company, answer: LinkAnswer) -> Company:
 
 def acceptable(company: Company, settings: CompanySettings) -> str | None:
     """Return why settings are refused, None when they may be applied."""
-    if company.state not in {LinkState.LINKED, LinkState.PENDING}:
-        return "the station is not linked to a company"
+    if company.state not in TAKEN_IN:
+        return NOT_LINKED
     current = company.settings_version
     if current is not None and settings.version < current:
         return f"version {settings.version} is older than {current}, which is in force"

@@ -7,12 +7,22 @@ from math import inf
 from typing import Final
 
 from agent.core import company as companies
-from agent.core.commands import LinkCompany, Outcome, PushCompanyLink, PushCompanySettings, Result, UnlinkCompany
+from agent.core.commands import (
+    LinkCompany,
+    Outcome,
+    PushCompanyLink,
+    PushCompanySettings,
+    PushDayAheadPrices,
+    Result,
+    UnlinkCompany,
+)
 from agent.core.company import LinkAnswer, LinkState
 from agent.core.effects import SendCompanyLink, SendCompanyUnlink
 from agent.core.events import LinkFailure
 from agent.core.facts import HeldDropped, HeldReleased
-from agent.core.prices_terms import with_earlier
+from agent.core.prices import taken
+from agent.core.prices_push import refusal
+from agent.core.prices_terms import tariff_at, with_earlier
 from agent.core.turn import Turn
 
 UNANSWERED: Final = "the central system did not take the request for the link; it is asked again at growing intervals"
@@ -56,7 +66,7 @@ def unlink(turn: Turn, command: UnlinkCompany) -> Outcome:
     """Leave the company at once."""
     code = turn.state.company.code
     if code is None:
-        return Outcome(command, Result.REJECTED, "the station is not linked to a company")
+        return Outcome(command, Result.REJECTED, companies.NOT_LINKED)
     turn.state = replace(turn.state, company=companies.unlinked(turn.state.company), link_retry=None)
     turn.facts.append(HeldDropped(code))
     turn.effects.append(SendCompanyUnlink(code))
@@ -82,7 +92,7 @@ def pushed(turn: Turn, command: PushCompanyLink) -> Outcome:
     """Take a link that the company activates or ends by itself."""
     code = turn.state.company.code
     if code is None:
-        return Outcome(command, Result.REJECTED, "the station is not linked to a company")
+        return Outcome(command, Result.REJECTED, companies.NOT_LINKED)
     status = command.status.lower()
     if status not in TOLD:
         return Outcome(command, Result.REJECTED, f"status {command.status!r} is none of Linked, Pending, Rejected")
@@ -99,6 +109,20 @@ def settings(turn: Turn, command: PushCompanySettings) -> Outcome:
     if company.settings_version != command.settings.version:
         taken = with_earlier(company, replace(company, settings=command.settings), turn.at)
         turn.state = replace(turn.state, company=taken)
+    return Outcome(command, Result.ACCEPTED)
+
+
+def prices(turn: Turn, command: PushDayAheadPrices) -> Outcome:
+    """Take prices by the hour whole, or not at all; they also price what has ended without a cost (ADR 20)."""
+    company = turn.state.company
+    if company.state not in companies.TAKEN_IN:
+        return Outcome(command, Result.REJECTED, companies.NOT_LINKED)
+    tariff = tariff_at(company, turn.at) or turn.policy.tariff
+    why = refusal(command.prices, basis=turn.policy.basis, in_force=tariff.currency if tariff else None)
+    if why is not None:
+        return Outcome(command, Result.REJECTED, why)
+    known = taken(company.prices, command.prices, turn.at.wall)
+    turn.state = replace(turn.state, company=replace(company, prices=known))
     return Outcome(command, Result.ACCEPTED)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -39,8 +39,13 @@ def known_prices(terms: Terms | None, policy: Policy, company: Company) -> tuple
     return () if terms is None else _known(policy, company, terms.tariff.currency)
 
 
+def in_currency(blocks: Iterable[PriceBlock], currency: str) -> tuple[PriceBlock, ...]:
+    """Return the prices that a tariff of a currency can be charged by."""
+    return tuple(block for block in blocks if block.currency in {None, currency})
+
+
 def _known(policy: Policy, company: Company, currency: str) -> tuple[PriceBlock, ...]:
-    return tuple(block for block in (*policy.hourly, *company.prices) if block.currency in {None, currency})
+    return in_currency((*policy.hourly, *company.prices), currency)
 
 
 def tariff_at(company: Company, at: Instant) -> Tariff | None:

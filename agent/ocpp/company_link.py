@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Final, TypeAlias
 
-from agent.core.commands import GetCards, Outcome, PushCards, PushCompanyLink, PushCompanySettings, Result
+from agent.core.commands import (
+    GetCards,
+    Outcome,
+    PushCards,
+    PushCompanyLink,
+    PushCompanySettings,
+    PushDayAheadPrices,
+    Result,
+)
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.events import LinkFailure
 from agent.core.ocpi import tariff_from_json
+from agent.core.prices_push import MESSAGE as PRICES_PUSH
+from agent.core.prices_push import block_from_json
 from agent.ocpp import card_messages
 from agent.ocpp.dialect import Transferred, TransferStatus
 
@@ -26,6 +36,8 @@ SETTINGS_PUSH: Final = "CompanySettings"
 LINK_PUSH: Final = "CompanyLink"
 CARDS_PUSH: Final = "Cards"
 CARDS_QUERY: Final = "GetCards"
+
+Pushed: TypeAlias = PushCompanySettings | PushCompanyLink | PushDayAheadPrices | PushCards | GetCards
 
 CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 TEXT_LENGTH: Final = 255
@@ -113,22 +125,22 @@ def answer_data(outcome: Outcome) -> str | None:
     return None if outcome.cards is None else _dump(card_messages.report(outcome.cards))
 
 
-def pushed(message: str, data: str) -> PushCompanySettings | PushCompanyLink | PushCards | GetCards | None:
+def pushed(message: str, data: str) -> Pushed | None:
     """Return the command that the central system pushes, None for a message that is not known.
 
     Raises: ValueError in words where the data are not valid: they are refused whole.
     """
     if message == CARDS_QUERY:
         return GetCards()
-    if message not in {SETTINGS_PUSH, LINK_PUSH, CARDS_PUSH}:
+    if message not in PUSHES:
         return None
     content = _object(data)
     if not content:
         raise ValueError("data is not a JSON object")
-    if message == CARDS_PUSH:
-        return card_messages.sent(content)
-    if message == SETTINGS_PUSH:
-        return PushCompanySettings(settings_from_json(content))
+    return PUSHES[message](content)
+
+
+def _link_pushed(content: Mapping[str, object]) -> PushCompanyLink:
     status = _status(content)
     if status is None:
         raise ValueError("status must be Linked, Pending or Rejected")
@@ -151,6 +163,15 @@ def settings_from_json(content: object) -> CompanySettings:
         refund_percentage=_percentage(content.get("refundPercentage")),
         tariff=None if tariff is None else tariff_from_json(tariff),
     )
+
+
+#: What the data of each message that the central system pushes become.
+PUSHES: Final[Mapping[str, Callable[[Mapping[str, object]], Pushed]]] = {
+    CARDS_PUSH: card_messages.sent,
+    SETTINGS_PUSH: lambda content: PushCompanySettings(settings_from_json(content)),
+    PRICES_PUSH: lambda content: PushDayAheadPrices(block_from_json(content)),
+    LINK_PUSH: _link_pushed,
+}
 
 
 def _settings_within(content: Mapping[str, object]) -> CompanySettings | None:

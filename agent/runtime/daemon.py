@@ -407,7 +407,7 @@ async def _run(config: AgentConfig) -> Restart | Stop:
     state_dir = config.station.state_dir
     found = prepare(state_dir, (CLOUD,), SystemClock(0).now().wall, alive=notifier.extend)
     async with open_database(state_dir, copied=True, relief=Reserve(state_dir).give_up) as database:
-        sealer = Sealer(database, state_dir, signing(config))
+        sealer = Sealer(database, state_dir, signing(config), config.hourly())
         journal = SqliteJournal(database, (CLOUD,), sealer)
         boot = await journal.boot_number(boot_id())
         clock = SystemClock(boot)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,34 @@ async def test_after_unlink_sessions_stay_here_and_the_company_is_told(tmp_path:
         await asyncio.sleep(1.0)
         assert (await station.status())["company"]["state"] == "none"
         assert len(station.employer.of("DataTransfer")) == told_so_far
+
+
+async def test_prices_by_the_hour_that_come_after_a_session_give_it_its_cost(tmp_path: Path) -> None:
+    async with a_station(tmp_path, cloud=CODE) as station:
+        station.employer.answers["DataTransfer"] = answering("Linked", settings={"version": 5})
+        text = station.config.read_text().replace("energy = 0.29\n", '[statement]\nbasis = "hourly"\n')
+        station.kill()
+        station.config.write_text(text)
+        station.start()
+        await station.ready()
+        await company(station, "linked")
+        await charge(station, 2.0)
+        await unplug(station)
+        session = await the_session(station)
+        assert (session["cost"], session["refund"]) == (None, None)
+        prices = {"currency": "EUR", "start": session["started_at"][:14] + "00:00Z", "prices": ["2.50", "2.50"]}
+        refused = await told(station, "DayAheadPrices", prices | {"currency": "SEK"})
+        assert (refused["status"], "SEK" in refused["data"]) == ("Rejected", True)
+        for wrong in ("{", "[]", {}, prices | {"prices": []}, prices | {"start": "now"}, prices | {"resolution": 7}):
+            assert (await told(station, "DayAheadPrices", wrong))["status"] == "Rejected"
+        assert (await the_session(station))["cost"] is None
+        assert (await told(station, "DayAheadPrices", prices))["status"] == "Accepted"
+        for _ in range(50):
+            session = await the_session(station)
+            if session["cost"] is not None:
+                break
+        exact = Decimal(session["energy_wh"]) * Decimal("2.5") / 1000
+        assert session["cost"]["energy"] == str(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
+        assert session["refund"]["amount"] == session["cost"]["incl_vat"]
+        status, out, err = await station.cli("sessions", "verify")
+        assert (status, err) == (0, ""), out

@@ -135,6 +135,10 @@ def _statement(statement: Statement | None) -> Iterator[Problem]:
     for basis, name in (("hourly", "hourly_prices"), ("flat", "flat_price")):
         if statement.basis != basis:
             yield from _unused(("statement",), statement, (name,), f"basis {statement.basis}")
+    if statement.basis == "hourly" and statement.hourly_prices is None:
+        yield Problem(
+            ("statement", "hourly_prices"), "is not set: sessions have no cost until the company sends prices"
+        )
 
 
 def _delivery(keys: Keys, delivery: Delivery) -> Iterator[Problem]:

@@ -140,10 +140,6 @@ def _connectors(connectors: Sequence[Connector]) -> Iterator[Problem]:
 
 
 def _statement(statement: Statement) -> Iterator[Problem]:
-    if statement.basis == "hourly" and statement.hourly_prices is None:
-        yield Problem(
-            ("statement", "hourly_prices"), 'missing; basis "hourly" needs it: add hourly_prices = "prices.csv"'
-        )
     if statement.basis == "flat" and statement.flat_price is None:
         yield Problem(("statement", "flat_price"), 'missing; basis "flat" needs it: add flat_price = 0.34 (per kWh)')
 

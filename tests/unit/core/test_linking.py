@@ -7,15 +7,23 @@ from decimal import Decimal
 
 import pytest
 
-from agent.core.commands import LinkCompany, PushCompanyLink, PushCompanySettings, Result, UnlinkCompany
+from agent.core.commands import (
+    LinkCompany,
+    PushCompanyLink,
+    PushCompanySettings,
+    PushDayAheadPrices,
+    Result,
+    UnlinkCompany,
+)
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.deadlines import next_deadline
 from agent.core.effects import SendCompanyLink, SendCompanyUnlink
 from agent.core.events import CloudChanged, LinkAnswered, LinkFailure, Ticked
 from agent.core.facts import HeldDropped, HeldReleased, SessionEnded, SessionStarted
 from agent.core.model import Registration, Reporting
-from agent.core.tariff import Dimension, Element, PriceComponent, Tariff
-from tests.unit.core.charger import ALICE, Charger, a_charger, fleet
+from agent.core.prices import PriceBlock
+from agent.core.tariff import Basis, Dimension, Element, PriceComponent, Tariff
+from tests.unit.core.charger import ALICE, NOON, Charger, a_charger, fleet
 
 LINK = LinkCompany("ACME-7F3K")
 CODE = "ACME-7F3K"
@@ -271,3 +279,38 @@ def test_a_company_that_refused_the_station_sets_no_prices() -> None:
     terms = fleet(c).only(SessionStarted).terms
     assert terms is not None
     assert terms.tariff == price("1")
+
+
+# --- prices by the hour ---------------------------------------------------------------------------------------------
+
+TOMORROW = PriceBlock(NOON, 60, (Decimal("0.30"),) * 24, "EUR")
+
+
+@pytest.mark.parametrize("state", [LinkState.LINKED, LinkState.PENDING])
+def test_prices_by_the_hour_are_taken_and_kept(state: LinkState) -> None:
+    c = linked(state)
+    c.policy = replace(c.policy, basis=Basis.HOURLY)
+    assert c.command(PushDayAheadPrices(TOMORROW)).result is Result.ACCEPTED
+    assert c.state.company.prices == (TOMORROW,)
+
+
+@pytest.mark.parametrize("state", [LinkState.REJECTED, LinkState.UNSUPPORTED])
+def test_prices_of_a_company_that_is_not_linked_are_refused(state: LinkState) -> None:
+    c = linked(state)
+    c.policy = replace(c.policy, basis=Basis.HOURLY)
+    outcome = c.command(PushDayAheadPrices(TOMORROW))
+    assert (outcome.result, outcome.reason) == (Result.REJECTED, "the station is not linked to a company")
+    assert not c.state.company.prices
+
+
+@pytest.mark.parametrize(
+    ("basis", "block", "words"),
+    [(Basis.TARIFF, TOMORROW, 'basis is "tariff"'), (Basis.HOURLY, replace(TOMORROW, currency="SEK"), "currency SEK")],
+)
+def test_prices_that_cannot_be_charged_are_refused_whole(basis: Basis, block: PriceBlock, words: str) -> None:
+    c = linked()
+    c.policy = replace(c.policy, basis=basis)
+    outcome = c.command(PushDayAheadPrices(block))
+    assert outcome.result is Result.REJECTED
+    assert words in (outcome.reason or "")
+    assert not c.state.company.prices

@@ -232,7 +232,6 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("tariff.slot", ["energy = 1", 'start = "07:00"', 'end = "07:00"'], ["tariff.slot.end", "also the start"]),
     ("tariff.slot", ['start = "07:00"'], ["tariff.slot: has no price"]),
     ("statement", ['language = "it"'], ["statement.language", "en, nl, de, es, fr"]),
-    ("statement", ['basis = "hourly"'], ["statement.hourly_prices: missing"]),
     ("statement", ['basis = "flat"'], ["statement.flat_price: missing"]),
     ("statement", ['logo = "nope.png"'], ['statement.logo: "nope.png" does not exist']),
     ("delivery", ['name = "a"'], ["delivery.type: missing"]),
