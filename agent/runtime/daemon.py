@@ -5,50 +5,42 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
 
-from agent import __version__
-from agent.buffer.chain import Station as Signing
 from agent.buffer.database import Database, open_database
-from agent.buffer.journal import PreviousRun, SqliteJournal
+from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.buffer.owner import claim
 from agent.buffer.reserve import Reserve
 from agent.buffer.sealing import Sealer
 from agent.buffer.upkeep import Limits, Upkeep, prepare, words_of
-from agent.core.company import Company
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
 from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
 from agent.core.recovery import recover
-from agent.core.settings import Overrides, Settings
-from agent.core.state import Availability, Durable, IdSource, Tokens, restored
-from agent.evse.modbus_evse import EvseOptions, EvseSettings, ModbusEvse, open_evse
+from agent.core.settings import Settings
+from agent.core.state import restored
 from agent.fieldbus.bus import Wires
-from agent.meter.modbus_meter import MeterSettings, ModbusMeter, open_meter
 from agent.ocpp.dialect import Identity, StationView
 from agent.ocpp.link import Endpoint
 from agent.ocpp.negotiate import offered
 from agent.ocpp.service import OcppService, ServiceConfig
-from agent.rfid.reader import ReaderSettings, SerialReader, open_reader
 from agent.runtime.clock import SystemClock, boot_id
-from agent.runtime.commander import Commander
 from agent.runtime.config import AgentConfig
 from agent.runtime.control import ControlServer, ControlUnavailable, acquire
+from agent.runtime.foundation import cause_of, new_ledger, signing, version
+from agent.runtime.halls import Site, card_reader, devices, installed
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
-from agent.runtime.polling import EVSE_INTERVAL_S, Poll, ask_evse, ask_meter
-from agent.runtime.status import ClockView, CloudState, CloudView, Installed, ReaderView, ServiceViews, status_document
+from agent.runtime.status import ClockView, CloudState, CloudView, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
 log = structlog.get_logger(__name__)
@@ -60,17 +52,6 @@ STEADY_S: Final = 60.0
 """A process that finds its ledger damaged sooner than that ends, and its supervisor waits before the next."""
 DRAIN_S: Final = 5.0
 """So long a reset waits for what is queued to be delivered, where the central system is there to take it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hall:
-    """The devices of one EVSE, and what polls and commands them."""
-
-    meter: ModbusMeter
-    meter_poll: Poll
-    evse: ModbusEvse | None
-    evse_poll: Poll | None
-    commander: Commander | None
 
 
 class Daemon:
@@ -98,7 +79,8 @@ class Daemon:
         slices = await self.journal.load() or new_ledger()
         state = restored(slices, tuple(e.id for e in policy.evses))
         self.wires = Wires(self.clock)
-        self.halls = {EvseId(n): self._hall(EvseId(n)) for n in range(1, len(config.connectors) + 1)}
+        site = Site(self.clock, self._post)
+        self.halls = {EvseId(n): devices(EvseId(n), c, self.wires, site) for n, c in enumerate(config.connectors, 1)}
         self.performer = Performer(
             commanders={i: h.commander for i, h in self.halls.items() if h.commander is not None},
             meters={i: h.meter_poll for i, h in self.halls.items()},
@@ -114,7 +96,7 @@ class Daemon:
             committed=self.performer.committed,
         )
         self.clock.on_step(lambda: self.loop.post(ClockStepped()))
-        self.reader = self._reader()
+        self.reader = card_reader(config.rfid, self.clock, self._reader_opened)
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
         self.control = ControlServer(
@@ -249,44 +231,9 @@ class Daemon:
             except AgentError as error:
                 log.warning("the controller did not take its exit limit", connector=number, cause=str(error))
 
-    def _hall(self, number: EvseId) -> Hall:
-        connector = self.config.connectors[number - 1]
-        meter = open_meter(
-            MeterSettings(connector.meter.model, connector.meter.line, connector.meter.address), self.wires, self.clock
-        )
-        meter_poll = self._poll(ask_meter(number, meter), connector.meter.poll_interval)
-        if connector.evse.controller == "none":
-            return Hall(meter, meter_poll, None, None, None)
-        chosen = connector.evse
-        options = EvseOptions(
-            precise=bool(chosen.precise),
-            variant=chosen.variant,
-            connector=chosen.connector or 1,
-            failsafe=MilliAmp(int(chosen.failsafe_current * 1000)),
-            watchdog_s=chosen.watchdog if "watchdog" in chosen.model_fields_set else None,
-        )
-        settings = EvseSettings(connector.evse.controller, connector.evse.line, connector.evse.address, options)
-        evse = open_evse(settings, self.wires, self.clock)
-        commander = Commander(number, evse, self._post)
-        return Hall(meter, meter_poll, evse, self._poll(ask_evse(number, evse), EVSE_INTERVAL_S), commander)
-
-    def _poll(self, ask: Callable[[], Awaitable[Event]], interval_s: float) -> Poll:
-        return Poll(ask, interval_s=interval_s, clock=self.clock, post=self._post)
-
     def _post(self, event: Event) -> None:
         """Take an event of a device; the loop is built after the devices."""
         self.loop.post(event)
-
-    def _reader(self) -> SerialReader | None:
-        rfid = self.config.rfid
-        if rfid.reader == "none" or rfid.device is None:
-            return None
-        settings = ReaderSettings(rfid.reader, str(rfid.device), rfid.baudrate)
-        if rfid.release_gap_ms is not None:
-            settings = replace(settings, release_gap_s=rfid.release_gap_ms / 1000)
-        if rfid.min_repeat_ms is not None:
-            settings = replace(settings, min_repeat_s=rfid.min_repeat_ms / 1000)
-        return open_reader(settings, self.clock, self._reader_opened)
 
     def _service(self) -> OcppService:
         cloud = self.config.cloud
@@ -334,54 +281,6 @@ class Daemon:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
         return StationView(len(self.config.connectors), self.settings(), state.company, has_lock)
-
-
-def installed(hall: Hall) -> Installed:
-    """Return what ``status`` shows of an EVSE beside its state."""
-    doubt, set_up = hall.meter.doubt, None if hall.evse is None else hall.evse.doubt
-    return Installed(
-        meter_model=hall.meter.model,
-        serial=hall.meter.serial,
-        controlled=hall.evse is not None,
-        warnings=() if doubt is None else (doubt,),
-        evse_warnings=() if set_up is None else (set_up,),
-    )
-
-
-def signing(config: AgentConfig) -> Signing:
-    """Return what evidence records say of the station and its connectors."""
-    connectors = {EvseId(n): c for n, c in enumerate(config.connectors, start=1)}
-    return Signing(
-        id=config.station.id,
-        version=version(),
-        evse_ids={n: c.evse_id for n, c in connectors.items()},
-        meters={n: c.meter.model for n, c in connectors.items()},
-    )
-
-
-def new_ledger() -> Durable:
-    """Return the durable state of a station that has never run; its ids come from a seed of its own."""
-    return Durable(
-        sessions={},
-        availability={},
-        tokens=Tokens(),
-        overrides=Overrides(),
-        company=Company(),
-        ids=IdSource(seed=secrets.token_hex(16)),
-        station=Availability(),
-    )
-
-
-def cause_of(previous: PreviousRun | None, boot: int) -> StopReason:
-    """Return why the last run ended: the process alone, or the machine without being stopped in order."""
-    if previous is None or previous.boot == boot or previous.ended is not None:
-        return StopReason.REBOOT
-    return StopReason.POWER_LOSS
-
-
-def version() -> str:
-    """Return the installed version of the agent."""
-    return __version__
 
 
 async def run(config: AgentConfig, path: Path) -> int:

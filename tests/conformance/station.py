@@ -26,7 +26,8 @@ from agent.ocpp.link import Endpoint
 from agent.ocpp.service import LinkState, OcppService, ServiceConfig
 from agent.runtime.clock import SystemClock
 from agent.runtime.commander import Commander
-from agent.runtime.daemon import CLOUD, cause_of, new_ledger
+from agent.runtime.daemon import CLOUD
+from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from agent.runtime.perform import Performer
 from agent.runtime.polling import Poll, ask_evse, ask_meter
