@@ -20,9 +20,7 @@ class Later:
 
 
 V201: Final = "OCPP 2.0.1"
-STATEMENTS: Final = "from the company code to the money"
 WHOLE_16: Final = "OCPP 1.6 whole, with its security"
-SECOND: Final = "a second destination (report_to)"
 HARDWARE: Final = "the hardware people own"
 
 #: Number -> what is required.
@@ -48,6 +46,7 @@ OWED: Final[Mapping[int, str]] = {
     21: "start, values and stop keep their order over retries; other measurands hold from the next sample on",
     22: "an interval of 0 means an own one, a rejected station is silent, and the answer to the boot tells the time",
     23: "BootNotification is repeated after an error as after silence",
+    24: "a second system has its own boot, ids and backlog",
     25: "boots that fail one after the other, and links that come and go, leak no timer and register once",
     26: "a card that races a time-out has exactly one outcome",
     27: "a right to charge can be withdrawn while it is asked about, waits for the plug, and is used",
@@ -69,6 +68,7 @@ OWED: Final[Mapping[int, str]] = {
     46: "no reading is an error and never 0, and energy from before a late first reading is accounted for",
     47: "a session found open is closed on the next reading that is known, and marked",
     48: "what the meter tells after the unplug belongs to the session that used it",
+    50: "the first minute of a month belongs to that month",
     51: "a connector that is available has no session left",
     52: "a pause of the car, or of the station, does not end a session",
     53: "an older status never undoes a newer one",
@@ -78,6 +78,7 @@ OWED: Final[Mapping[int, str]] = {
     57: "energy is split exactly where the price changes, and at midnight",
     58: "a damaged ledger is noticed and told, and nothing is decided on it",
     59: "a fault names the device that has it",
+    60: "a statement reads back as it was written",
     61: "the values of a transaction rise in register and time, end with it, go on over a restart, and are numbers",
     62: "noise and halves of frames on a serial line neither crash nor block nor mean anything",
     63: "a lock that fails lets no power flow, and a stop tells its true reason",
@@ -93,7 +94,6 @@ OWED: Final[Mapping[int, str]] = {
 IN_PART: Final[Mapping[int, str]] = {
     22: f"{WHOLE_16}: a TriggerMessage for BootNotification while pending comes with RemoteTrigger",
     43: f"{V201}: the master pass, which 1.6 does not have",
-    58: "a ledger that proves itself: a damaged file is put aside and restored",
 }
 
 LATER: Final[Mapping[int, Later]] = {
@@ -107,9 +107,6 @@ LATER: Final[Mapping[int, Later]] = {
         V201,
         "1.6 has neither; order and drain of the lane are 1 and 9",
     ),
-    24: Later(
-        "a second system has its own boot, ids and backlog", SECOND, "the ledger has its lanes, nobody serves them yet"
-    ),
     29: Later("a master pass stops and never starts", V201, "MasterPassGroupId is of 2.0.1"),
     38: Later(
         "using a cached verdict prolongs it, to a limit", V201, "1.6 knows an expiry date alone; no AuthCache lifetime"
@@ -119,12 +116,6 @@ LATER: Final[Mapping[int, Later]] = {
         HARDWARE,
         "no controller of this release tells for how long a car has been connected",
     ),
-    50: Later(
-        "the first minute of a month belongs to that month",
-        STATEMENTS,
-        "there are no months before there are statements",
-    ),
-    60: Later("a statement reads back as it was written", STATEMENTS, "there are no statements yet"),
     67: Later(
         "a switch of the security profile that fails returns to the old one",
         WHOLE_16,

@@ -66,11 +66,13 @@ def backup(context: Context, options: argparse.Namespace) -> int:
 def restore(context: Context, options: argparse.Namespace) -> int:
     """Put a backup back. Raises: CommandFailed, ConfigError, AgentError."""
     from agent.buffer.backup import read_manifest
+    from agent.buffer.deliveries import CLOUD
     from agent.buffer.owner import foreign, hand_over
     from agent.buffer.restore import restore as put_back
     from agent.runtime.control import StateDirBusy, acquire
 
-    station, source = context.config().station, options.file
+    config, source = context.config(), options.file
+    station, lanes = config.station, (CLOUD, *config.listeners())
     try:
         manifest = read_manifest(source)
         if manifest.station != station.id:
@@ -80,7 +82,7 @@ def restore(context: Context, options: argparse.Namespace) -> int:
             raise CommandFailed(wrong)
         with acquire(station.state_dir):
             try:
-                done = put_back(source, station.state_dir, destinations=("cloud",), now=_now())
+                done = put_back(source, station.state_dir, destinations=lanes, now=_now())
             finally:
                 hand_over(station.state_dir)
     except StateDirBusy as error:

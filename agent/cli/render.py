@@ -37,7 +37,7 @@ def local_zone(name: str) -> tzinfo:
 
 def status_text(document: Document, zone: tzinfo, width: int = WIDTH) -> str:
     """Return the status of the station, wrapped to a width; the last line counts what is wrong."""
-    rows = [_station(document), _cloud(document), _company(document), _clock(document), *_parts(document)]
+    rows = [_station(document), *_clouds(document), _company(document), _clock(document), *_parts(document)]
     connectors = [list(_connector(c, zone)) for c in entries(document, "connectors")]
     blocks = [rows, *connectors]
     bad = sum(row.bad for block in blocks for row in block)
@@ -61,15 +61,20 @@ def _station(document: Document) -> Row:
     return Row("station", f"{plain(station, 'id')}, version {plain(station, 'version')}, up {up}")
 
 
-def _cloud(document: Document) -> Row:
-    cloud = mapping(document, "cloud")
+def _clouds(document: Document) -> Iterator[Row]:
+    yield _cloud("cloud", mapping(document, "cloud"))
+    for other in entries(document, "report_to"):
+        yield _cloud(plain(other, "name"), other)
+
+
+def _cloud(name: str, cloud: Document) -> Row:
     state, queued = plain(cloud, "state"), cloud.get("queued_messages")
     registration = plain(cloud, "registration") or "not registered yet"
     with_what = f" with {plain(cloud, 'protocol')}, {registration}" if state == "connected" else ""
     waiting = f"; {queued} message{'' if queued == 1 else 's'} waiting" if queued else ""
     error = f": {plain(cloud, 'last_error')}" if cloud.get("last_error") else ""
     good = state == "connected" and registration == "Accepted"
-    return Row("cloud", f"{state}{with_what}{waiting}{'' if good else error}", not good)
+    return Row(name, f"{state}{with_what}{waiting}{'' if good else error}", not good)
 
 
 def _company(document: Document) -> Row:

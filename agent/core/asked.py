@@ -49,6 +49,9 @@ from agent.core.turn import Turn
 
 INSTALLER: Final = "control"
 """Origin of commands that come from the control socket."""
+READING: Final = (GetLocalListVersion, GetSettings, TriggerMessage)
+"""What a central system may ask for that only listens (contract, promise 16)."""
+LISTENS: Final = "this central system only listens"
 RESET_WITHIN_S: Final = 20.0
 """A reset does not wait longer for the last readings of sessions."""
 REASONS: Final = {ResetKind.SOFT: StopReason.SOFT_RESET, ResetKind.HARD: StopReason.HARD_RESET}
@@ -66,6 +69,9 @@ def perform(turn: Turn, call: CallRef, command: Command) -> None:
 
 
 def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
+    if call.origin in turn.policy.listeners and not isinstance(command, READING):
+        refused = Result.NOT_SUPPORTED if isinstance(command, UnlockConnector) else Result.REJECTED
+        return Outcome(command, refused, LISTENS)
     if isinstance(command, CardCommand):
         return cards.perform(turn, command)
     match command:

@@ -44,6 +44,7 @@ class Policy:
     configuration file's. flap_s: a change between charging and suspended by the car is shown when it has lasted so
     long; fault_clears_s: and a fault's end; reader: there is a card reader. basis: where the price of energy comes
     from; hourly: the supplier's prices, a later block wins; flat: a tax office's, by year (0 for all others).
+    listeners: origins of commands that may read and trigger, and command nothing.
     """
 
     evses: tuple[EvsePolicy, ...]
@@ -63,6 +64,7 @@ class Policy:
     basis: Basis = Basis.TARIFF
     hourly: tuple[PriceBlock, ...] = ()
     flat: tuple[tuple[int, Decimal], ...] = ()
+    listeners: frozenset[str] = frozenset()
 
     @property
     def shared_reader(self) -> bool:

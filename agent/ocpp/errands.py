@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 DAY_S: Final = 86_400.0
 """At least one Heartbeat in so long, for the clock (OCPP 1.6 ed. 2, section 4.6)."""
+BOOT: Final = "BootNotification"
+"""Stands in place of a message id where its answer changes a setting."""
 REMEMBERED: Final = 32
 NOT_REGISTERED: Final = "SecurityError"
 """How a central system says that it has lost the registration (OCPP-J 1.6 errata 3.10)."""
@@ -171,7 +173,7 @@ class Errands:
     def _keep_interval(self, interval_s: int) -> None:
         """Make the central system's heartbeat interval the setting in force (OCPP 1.6 ed. 2, section 4.2)."""
         if interval_s > 0 and interval_s != self._service.view().settings.heartbeat_interval_s:
-            reference = CallRef(self._service.config.name, "BootNotification")
+            reference = CallRef(self._service.config.name, BOOT)
             self._service.post(CommandReceived(reference, ChangeSetting("heartbeat_interval_s", interval_s)))
 
     async def _heartbeat(self) -> None:

@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 import structlog
 
 from agent.buffer.database import Database, open_database
+from agent.buffer.deliveries import CLOUD
 from agent.buffer.journal import SqliteJournal
-from agent.buffer.outbox_store import OutboxStore
 from agent.buffer.owner import claim
 from agent.buffer.reserve import Reserve
 from agent.buffer.sealing import Sealer
@@ -23,16 +23,15 @@ from agent.buffer.upkeep import Limits, Upkeep, prepare, words_of
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
-from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
+from agent.core.model import EvseId, MilliAmp, StopReason
 from agent.core.recovery import recover
 from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.fieldbus.bus import Wires
-from agent.ocpp.dialect import Identity, StationView
-from agent.ocpp.link import Endpoint
-from agent.ocpp.negotiate import offered
-from agent.ocpp.service import OcppService, ServiceConfig
+from agent.ocpp.dialect import StationView
 from agent.runtime.clock import SystemClock, boot_id
+from agent.runtime.clouds import Clouds, destinations
+from agent.runtime.clouds import Site as Central
 from agent.runtime.config import AgentConfig
 from agent.runtime.control import ControlServer, ControlUnavailable, acquire
 from agent.runtime.foundation import cause_of, new_ledger, signing, version
@@ -40,14 +39,13 @@ from agent.runtime.halls import Site, card_reader, devices, installed
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
-from agent.runtime.status import ClockView, CloudState, CloudView, ReaderView, ServiceViews, status_document
+from agent.runtime.status import ClockView, CloudState, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
 log = structlog.get_logger(__name__)
 
 Work: TypeAlias = Coroutine[None, None, None]
 
-CLOUD: Final = "cloud"
 STEADY_S: Final = 60.0
 """A process that finds its ledger damaged sooner than that ends, and its supervisor waits before the next."""
 DRAIN_S: Final = 5.0
@@ -97,12 +95,14 @@ class Daemon:
         )
         self.clock.on_step(lambda: self.loop.post(ClockStepped()))
         self.reader = card_reader(config.rfid, self.clock, self._reader_opened)
-        self.outbox = OutboxStore(self.database, CLOUD)
-        self.service = self._service()
-        self.control = ControlServer(
-            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
+        self.clouds = Clouds(
+            Central(config, self.clock, self.database, self.journal, self.halls, self.loop.post, self._view)
         )
-        self.performer.destinations.update({CLOUD: self.service, "control": self.control})
+        self.control = ControlServer(
+            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self.clouds.resend
+        )
+        self.performer.destinations.update({CLOUD: self.clouds.commanding, "control": self.control})
+        self.performer.destinations.update(self.clouds.listeners)
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
@@ -124,14 +124,13 @@ class Daemon:
 
     def status(self) -> dict[str, object]:
         """Return the ``status --json`` document of this moment."""
-        cloud, clock = self.service.status(), self.clock.view()
+        clock, clouds = self.clock.view(), self.clouds.views()
         views = ServiceViews(
             station_id=self.config.station.id,
             version=self.version,
             uptime_s=self.clock.mono() - self.began,
-            cloud=CloudView(
-                CloudState(cloud.state), cloud.protocol, cloud.registration, cloud.queued, cloud.last_error
-            ),
+            cloud=clouds.pop(CLOUD),
+            report_to=clouds,
             clock=ClockView(clock.synchronised, clock.source),
             rfid=ReaderView(self.reader is None or self.reader.ok, self.reader_error),
             installed={i: installed(h) for i, h in self.halls.items()},
@@ -145,7 +144,8 @@ class Daemon:
         return self.loop.state.overrides.over(self.config.policy().settings)
 
     def _services(self, notifier: Notifier) -> list[Work]:
-        services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier)]
+        services: list[Work] = [self.loop.run(), self._control(notifier)]
+        services += [service.run() for service in self.clouds.services]
         services.append(self.journal.seal_due(self.clock.now))
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
@@ -216,9 +216,9 @@ class Daemon:
 
     async def _before_the_end(self, end: Restart | Stop) -> None:
         """Let a reset's messages leave where they can, and do with the controllers what was chosen for the exit."""
-        if isinstance(end, Restart) and self.service.status().state.value == CloudState.CONNECTED:
+        if isinstance(end, Restart) and self.clouds.commanding.status().state.value == CloudState.CONNECTED:
             until = self.clock.mono() + DRAIN_S
-            while self.clock.mono() < until and await self.outbox.count():
+            while self.clock.mono() < until and await self.clouds.outboxes[CLOUD].count():
                 await self.clock.sleep_until(self.clock.mono() + 0.05)
         for number, connector in enumerate(self.config.connectors, 1):
             evse = self.halls[EvseId(number)].evse
@@ -234,48 +234,6 @@ class Daemon:
     def _post(self, event: Event) -> None:
         """Take an event of a device; the loop is built after the devices."""
         self.loop.post(event)
-
-    def _service(self) -> OcppService:
-        cloud = self.config.cloud
-        endpoint = Endpoint(
-            url=cloud.url,
-            station_id=self.config.station.id,
-            protocols=offered(cloud.protocols),
-            credentials=self.config.credentials(),
-            user_agent=f"wallbox-agent/{self.version}",
-        )
-        return OcppService(
-            ServiceConfig(
-                name=CLOUD,
-                endpoint=endpoint,
-                identity=self._identity,
-                evse_ids=tuple(c.evse_id for c in self.config.connectors if c.evse_id is not None),
-                serials=lambda: tuple(h.meter.serial for h in self.halls.values() if h.meter.serial is not None),
-            ),
-            clock=self.clock,
-            outbox=self.outbox,
-            time_sink=self.clock,
-            post=self.loop.post,
-            view=self._view,
-            chance=random.random,
-            anchor=self.journal.anchor,
-        )
-
-    def _identity(self) -> Identity:
-        station, first = self.config.station, self.halls[EvseId(1)].meter
-        return Identity(
-            vendor=station.vendor,
-            model=station.model,
-            firmware=self.version,
-            serial_number=station.serial_number,
-            meter_type=first.model,
-            meter_serial=first.serial,
-        )
-
-    async def _resend(self, session: str) -> int:
-        messages = await self.outbox.resend(SessionId(session))
-        self.service.facts_committed()
-        return messages
 
     def _view(self) -> StationView:
         state = self.loop.state
@@ -304,10 +262,10 @@ async def run(config: AgentConfig, path: Path) -> int:
 async def _run(config: AgentConfig) -> Restart | Stop:
     notifier = Notifier.from_environ(os.environ)
     state_dir = config.station.state_dir
-    found = prepare(state_dir, (CLOUD,), SystemClock(0).now().wall, alive=notifier.extend)
+    found = prepare(state_dir, destinations(config), SystemClock(0).now().wall, alive=notifier.extend)
     async with open_database(state_dir, copied=True, relief=Reserve(state_dir).give_up) as database:
         sealer = Sealer(database, state_dir, signing(config), config.hourly())
-        journal = SqliteJournal(database, (CLOUD,), sealer)
+        journal = SqliteJournal(database, destinations(config), sealer)
         boot = await journal.boot_number(boot_id())
         clock = SystemClock(boot)
         previous = await journal.begin_run(boot_id(), version(), clock.now())

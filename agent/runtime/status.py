@@ -88,7 +88,8 @@ class ServiceViews:
     """What the shells know and the core does not.
 
     uptime_s: seconds since the process began; installed: by EVSE, one that is missing was left over from an earlier
-    configuration; ledger_error: why the ledger cannot be written, None where it can.
+    configuration; report_to: the links to central systems that only listen, by name;
+    ledger_error: why the ledger cannot be written, None where it can.
     """
 
     station_id: str
@@ -100,6 +101,7 @@ class ServiceViews:
     installed: Mapping[EvseId, Installed] = field(default_factory=dict)
     ledger_error: str | None = None
     ledger: LedgerView = LedgerView()
+    report_to: Mapping[str, CloudView] = field(default_factory=dict)
 
 
 def status_document(state: StationState, services: ServiceViews) -> Document:
@@ -117,6 +119,7 @@ def status_document(state: StationState, services: ServiceViews) -> Document:
         "connectors": [_connector(state, evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
         "waiting": _waiting_anywhere(state),
         "deliveries": [],
+        "report_to": [{"name": name, **_cloud(view)} for name, view in services.report_to.items()],
     }
 
 

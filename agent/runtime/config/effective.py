@@ -40,6 +40,7 @@ class AgentConfig:
     path: Path
     document: Document
     password: SecretStr | None = None
+    passwords: tuple[SecretStr | None, ...] = ()
     notes: tuple[str, ...] = ()
     origins: Mapping[Keys, str] = field(default_factory=dict)
 
@@ -55,9 +56,14 @@ class AgentConfig:
 
     def credentials(self) -> Credentials:
         """Return how the station proves itself to the central system; only profiles 1 and 2 send the password."""
-        secret = self.password if self.cloud.security_profile in BASIC else None
-        password = None if secret is None else secret.get_secret_value().encode(*PASSWORD_BYTES)
-        return Credentials(password, self.cloud.ca_file)
+        return _credentials(self.cloud, self.password)
+
+    def listeners(self) -> Mapping[str, tuple[Cloud, Credentials]]:
+        """Return the central systems that only listen, by name, and how the station proves itself to each."""
+        return {
+            other.name: (other, _credentials(other, secret))
+            for other, secret in zip(self.document.report_to, self.passwords, strict=True)
+        }
 
     @property
     def rfid(self) -> Rfid:
@@ -98,7 +104,13 @@ class AgentConfig:
             company_code=self.cloud.company_code,
             same_card_pause_s=self.rfid.same_card_pause,
             reader=self.rfid.reader != "none",
+            listeners=frozenset(other.name for other in self.document.report_to),
         )
+
+
+def _credentials(cloud: Cloud, secret: SecretStr | None) -> Credentials:
+    sent = secret if cloud.security_profile in BASIC else None
+    return Credentials(None if sent is None else sent.get_secret_value().encode(*PASSWORD_BYTES), cloud.ca_file)
 
 
 def _evse(number: EvseId, connector: Connector) -> EvsePolicy:

@@ -60,6 +60,7 @@ def load(
         path=path,
         document=document,
         password=_password(document.cloud),
+        passwords=tuple(_password(other) for other in document.report_to),
         notes=(*foreign_variables(environ), *notes),
         origins={keys: _origin(keys, layers) for keys, _, _, given in values_of(document) if given},
     )

@@ -26,7 +26,6 @@ from agent.runtime.config.sections import (
 LATER: Final = "not part of this release"
 #: Sections whose function comes later -> what does not happen.
 SECTIONS_LATER: Final = {
-    "report_to": f"reporting to further central systems is {LATER}, nothing is sent there",
     "delivery": f"delivery of statements is {LATER}, nothing is delivered; make them with `wallbox-agent report`",
     "mqtt": f"MQTT is {LATER}",
     "metrics": f"metrics are {LATER}",
@@ -49,7 +48,11 @@ DELIVERY_KEYS: Final = {
 def notes_of(document: Document, hardware: Hardware) -> Iterator[Problem]:
     """Yield what is accepted and has no effect, or looks like a mistake, in the order of the sections."""
     yield from _station(document)
-    yield from _cloud(document.cloud)
+    yield from _cloud(("cloud",), document.cloud)
+    for number, other in enumerate(document.report_to):
+        keys = ("report_to", number)
+        yield from _cloud(keys, other)
+        yield from _unused(keys, other, ("company_code",), "a central system that only listens")
     for name, words in SECTIONS_LATER.items():
         if getattr(document, name):
             yield Problem((name,), words)
@@ -80,8 +83,7 @@ def _station(document: Document) -> Iterator[Problem]:
         yield Problem(("station", "timezone"), words)
 
 
-def _cloud(cloud: Cloud) -> Iterator[Problem]:
-    keys: Keys = ("cloud",)
+def _cloud(keys: Keys, cloud: Cloud) -> Iterator[Problem]:
     later = [protocol for protocol in cloud.protocols if protocol not in OFFERED]
     if later:
         yield Problem((*keys, "protocols"), f"{', '.join(later)} is {LATER} and is not offered")

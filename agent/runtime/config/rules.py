@@ -20,6 +20,8 @@ TLS: Final = frozenset({2, 3})
 CERTIFICATE: Final = 3
 OFFERED: Final = frozenset({"ocpp1.6"})
 """The subprotocols that this release speaks."""
+TAKEN: Final = frozenset({"cloud", "control"})
+"""Names of destinations that are there anyway."""
 #: What each type of delivery cannot do without, and how it is written.
 NEEDED: Final = {
     "folder": {"path": '"/srv/statements"'},
@@ -33,6 +35,9 @@ def problems_of(document: Document, hardware: Hardware, *, secrets: bool) -> Ite
     yield from _cloud(("cloud",), document.cloud, secrets=secrets)
     for number, other in enumerate(document.report_to):
         yield from _cloud(("report_to", number), other, secrets=secrets)
+        if other.name.casefold() in TAKEN:
+            words = f'"{other.name}" is taken by the station itself; use another name'
+            yield Problem(("report_to", number, "name"), words)
     yield from _named_twice("report_to", [other.name for other in document.report_to])
     yield from _connectors(document.connector)
     yield from device_problems(document, hardware)

@@ -11,8 +11,12 @@ from agent.core.commands import (
     ChangeAvailability,
     ChangeSetting,
     ClearCache,
+    Command,
+    GetCards,
+    GetLocalListVersion,
     GetSettings,
     LinkCompany,
+    PushCards,
     PushCompanySettings,
     RemoteStart,
     RemoteStop,
@@ -327,3 +331,43 @@ def test_once_a_reset_is_on_its_way_no_card_and_no_answer_starts_anything() -> N
     c.run(30)
     assert not c.all(SessionStarted)
     assert len(c.all(Restart)) == 1
+
+
+# --- a central system that only listens -----------------------------------------------------------------------------
+
+
+def listened() -> Charger:
+    c = charging(a_charger())
+    c.policy = replace(c.policy, listeners=frozenset({"ere"}))
+    return c
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        START,
+        RemoteStop(42),
+        StopSession(ONE),
+        Reset(ResetKind.HARD),
+        ChangeAvailability(ONE, operative=False),
+        ChangeSetting("connection_timeout_s", 1),
+        ResetSetting("connection_timeout_s"),
+        ClearCache(),
+        LinkCompany("ACME-7F3K"),
+        PushCompanySettings(CompanySettings(9)),
+        PushCards(1, full=True, cards=()),
+        GetCards(),
+    ],
+)
+def test_who_only_listens_commands_nothing(command: Command) -> None:
+    c = listened()
+    before = c.state
+    assert c.command(command, "ere").result is Result.REJECTED
+    assert c.state == before
+
+
+def test_who_only_listens_reads_and_unlocks_nothing() -> None:
+    c = listened()
+    assert c.command(GetSettings(()), "ere").result is Result.ACCEPTED
+    assert c.command(GetLocalListVersion(), "ere").result is Result.ACCEPTED
+    assert c.command(UnlockConnector(ONE), "ere").result is Result.NOT_SUPPORTED

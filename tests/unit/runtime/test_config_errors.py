@@ -147,6 +147,7 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("location", ["latitude = 91"], ["location.latitude: 91", "-90 to 90"]),
     ("location", ['party_id = "ACME"'], ["location.party_id", "three characters"]),
     ("report_to", ['url = "ws://h/"'], ["report_to.name: missing"]),
+    ("report_to", ['name = "Cloud"', 'url = "ws://h/"'], ['report_to.name: "Cloud" is taken by the station itself']),
     ("report_to", ['name = "ere"'], ["report_to.url: missing"]),
     ("report_to", ['name = "ere"', 'url = "ws://h/"', "security_profile = 1"], ["report_to.password: missing"]),
     ("rfid", ["reader"], ["rfid.reader: missing", "/dev/ttyUSB9", "rdm6300"]),

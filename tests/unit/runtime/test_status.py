@@ -131,7 +131,8 @@ CONTRACT = """
                           "current_limit_a": 16.0, "faults": [], "warnings": [], "last_error": null},
                  "session": null, "waiting": null}],
  "waiting": [],
- "deliveries": []}
+ "deliveries": [],
+ "report_to": []}
 """
 
 
@@ -207,6 +208,7 @@ def test_a_station_that_has_heard_of_nothing_claims_nothing() -> None:
         ],
         "waiting": [],
         "deliveries": [],
+        "report_to": [],
     }
 
 

@@ -79,6 +79,7 @@ def test_a_format_that_there_is_not_is_refused() -> None:
 
 
 @pytest.mark.parametrize("flavour", ["standard", "excel"])
+@pytest.mark.requirement(60)
 def test_the_csv_read_back_is_the_ledger(flavour: str) -> None:
     statement = book.typical(31)
     read = rows(statement, flavour)
@@ -95,6 +96,7 @@ def test_the_csv_read_back_is_the_ledger(flavour: str) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 31])
+@pytest.mark.requirement(60)
 def test_the_workbook_read_back_is_the_ledger(count: int) -> None:
     statement = book.typical(count)
     sheet = workbook(statement)["Sessions"]
@@ -242,6 +244,7 @@ def ocpi(statement: Statement) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.requirement(60)
 def test_cdrs_read_back_are_the_ledger() -> None:
     statement = book.typical(31)
     read = ocpi(statement)

@@ -41,6 +41,7 @@ def test_a_month_begins_and_ends_at_local_midnight(month: Month, begin: str, end
     assert (month.begin(AMSTERDAM).isoformat(), month.end(AMSTERDAM).isoformat()) == (begin, end)
 
 
+@pytest.mark.requirement(50)
 def test_one_minute_past_local_midnight_is_the_new_month() -> None:
     first = datetime(2026, 11, 30, 23, 1, tzinfo=UTC)
     assert month_at(first, AMSTERDAM) == Month(2026, 12)
