@@ -24,6 +24,8 @@ class LinkState(StrEnum):
 
 TAKEN_IN: Final = frozenset({LinkState.LINKED, LinkState.PENDING})
 """The states in which a company may send what holds for its stations."""
+UNTOLD_MOST: Final = 8
+"""So many codes that were left are remembered to be told; an older one is not."""
 NOT_LINKED: Final = "the station is not linked to a company"
 
 
@@ -61,7 +63,7 @@ class Company:
     left: the code that ``unlink`` left: its sessions stay here for ever; None where nothing was left.
     configured: the configuration file's code that was acted upon; only another one is acted upon again.
     earlier: the tariff that holds until that of the settings begins; prices: by the hour, as they were pushed, a later
-    block wins.
+    block wins. untold: codes that were left, as long as the central system has not heard.
     """
 
     code: str | None = None
@@ -73,6 +75,7 @@ class Company:
     configured: str | None = None
     earlier: Tariff | None = None
     prices: tuple[PriceBlock, ...] = ()
+    untold: tuple[str, ...] = ()
 
     @property
     def settings_version(self) -> int | None:
@@ -108,7 +111,10 @@ def request(company: Company, code: str) -> Company:
     if company.code == code and company.state not in {LinkState.NONE, LinkState.REJECTED}:
         return company
     reason = "waiting for the central system"
-    return Company(code=code, state=LinkState.PENDING, reason=reason, configured=company.configured)
+    untold = tuple(left for left in company.untold if left != code)
+    return Company(
+        code=code, state=LinkState.PENDING, reason=reason, configured=company.configured, untold=untold[-UNTOLD_MOST:]
+    )
 
 
 def answered(company: Company, answer: LinkAnswer) -> Company:
@@ -138,4 +144,11 @@ def acceptable(company: Company, settings: CompanySettings) -> str | None:
 
 def unlinked(company: Company) -> Company:
     """Return the link after leaving the company."""
-    return Company(left=company.code or company.left, configured=company.configured)
+    left = company.code or company.left
+    untold = (*(code for code in company.untold if code != company.code), *filter(None, (company.code,)))
+    return Company(left=left, configured=company.configured, untold=untold[-UNTOLD_MOST:])
+
+
+def told(company: Company, code: str) -> Company:
+    """Return the link after the central system has heard that a code was left."""
+    return replace(company, untold=tuple(left for left in company.untold if left != code))

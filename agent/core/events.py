@@ -122,6 +122,13 @@ class LinkAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class UnlinkTold:
+    """The central system has heard that the company of this code was left."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommandReceived:
     """Somebody asks for something and waits for the answer."""
 
@@ -157,6 +164,7 @@ Event: TypeAlias = (
     | StartAnswered
     | TokenTold
     | LinkAnswered
+    | UnlinkTold
     | CommandReceived
     | Ticked
     | ClockStepped

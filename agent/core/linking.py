@@ -34,8 +34,9 @@ TOLD: Final = frozenset({LinkState.LINKED, LinkState.PENDING, LinkState.REJECTED
 
 
 def accepted_boot(turn: Turn) -> None:
-    """Ask again for the link after each accepted boot (contract, section 5)."""
+    """Ask again for the link after each accepted boot (contract, section 5), and tell again what was left unheard."""
     _send(turn)
+    turn.effects.extend(SendCompanyUnlink(code) for code in turn.state.company.untold)
 
 
 def due(turn: Turn) -> None:
@@ -86,6 +87,12 @@ def answered(turn: Turn, code: str, answer: LinkAnswer | LinkFailure) -> None:
         turn.facts.append(HeldReleased(code))
     else:
         _take(turn, code, answer)
+
+
+def unlink_told(turn: Turn, code: str) -> None:
+    """Take that the central system has heard that a company was left."""
+    if code in turn.state.company.untold:
+        turn.state = replace(turn.state, company=companies.told(turn.state.company, code))
 
 
 def pushed(turn: Turn, command: PushCompanyLink) -> Outcome:

@@ -40,6 +40,7 @@ from agent.core.events import (
     StartAnswered,
     Ticked,
     TokenTold,
+    UnlinkTold,
 )
 from agent.core.instant import Instant
 from agent.core.limits import drive
@@ -101,6 +102,8 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
             admission.told(turn, event.id_token, event.info)
         case LinkAnswered():
             linking.answered(turn, event.code, event.answer)
+        case UnlinkTold():
+            linking.unlink_told(turn, event.code)
         case CommandReceived():
             asked.perform(turn, event.call, event.command)
         case ClockStepped():

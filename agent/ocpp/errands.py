@@ -15,7 +15,7 @@ import structlog
 from agent.core.commands import CallRef, ChangeSetting
 from agent.core.effects import AskCsms
 from agent.core.errors import JournalError
-from agent.core.events import AuthorizationAnswered, CommandReceived, LinkAnswered, LinkFailure, TokenTold
+from agent.core.events import AuthorizationAnswered, CommandReceived, LinkAnswered, LinkFailure, TokenTold, UnlinkTold
 from agent.core.model import Registration
 from agent.core.outbox import Failure
 from agent.core.sampling import corrected
@@ -239,6 +239,7 @@ class Errands:
             self._desk.transfers.unlink_failed(self._clock.now().mono)
         else:
             self._desk.transfers.unlink_told(code)
+            self._service.post(UnlinkTold(code))
 
     async def _link(self, code: str) -> None:
         """Ask for a link; whatever happens, the core gets an answer."""

@@ -42,10 +42,11 @@ class Transfers:
         self._told(code)
 
     def unlink(self, code: str) -> None:
-        """Tell that a company was left; what was to be asked before no longer counts."""
-        self._link = None
-        self._told(code)
-        self._unlinks.append(code)
+        """Tell that a company was left; that it was to be asked for before no longer counts."""
+        if self._link == code:
+            self._link = None
+        if code not in self._unlinks:
+            self._unlinks.append(code)
 
     def due(self, now: float) -> float | None:
         """Return when one of the two ``take`` may have something, None while there is nothing to tell."""

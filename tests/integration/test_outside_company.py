@@ -284,3 +284,28 @@ async def test_prices_by_the_hour_that_come_after_a_session_give_it_its_cost(tmp
         assert session["refund"]["amount"] == session["cost"]["incl_vat"]
         status, out, err = await station.cli("sessions", "verify")
         assert (status, err) == (0, ""), out
+
+
+async def test_an_unlink_that_nobody_could_hear_is_told_after_a_restart(tmp_path: Path) -> None:
+    async with a_station(tmp_path, cloud=CODE) as station:
+        station.employer.answers["DataTransfer"] = answering("Linked")
+        await station.ready()
+        await company(station, "linked")
+        await station.employer.close()
+        await station.until(lambda s: s["cloud"]["state"] != "connected")
+        assert (await station.cli("unlink"))[0] == 0
+        station.kill()
+        station.start()
+        await station.until(lambda s: s["company"]["state"] == "none")
+        await station.employer.open()
+
+        def unlinks() -> list[Any]:
+            return [r for r in station.employer.of("DataTransfer") if r.payload["messageId"] == "UnlinkCompany"]
+
+        await station.employer.wait(unlinks)
+        assert json.loads(unlinks()[0].payload["data"]) == {"companyCode": "ACME-7F3K"}
+        station.stop()
+        station.start()
+        await station.ready()
+        await asyncio.sleep(0.5)
+        assert len(unlinks()) == 1

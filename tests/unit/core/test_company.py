@@ -55,7 +55,7 @@ def test_nothing_leaves_while_logging_is_off(state: LinkState) -> None:
 
 def test_nothing_leaves_after_the_company_was_left() -> None:
     company = unlinked(LINKED)
-    assert company == Company(left="ACME")
+    assert company == Company(left="ACME", untold=("ACME",))
     assert reporting(company, Profile.FLEET) is Reporting.LOCAL_ONLY
     assert not remote_start_allowed(company)
 

@@ -18,7 +18,7 @@ from agent.core.commands import (
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.deadlines import next_deadline
 from agent.core.effects import SendCompanyLink, SendCompanyUnlink
-from agent.core.events import CloudChanged, LinkAnswered, LinkFailure, Ticked
+from agent.core.events import CloudChanged, LinkAnswered, LinkFailure, Ticked, UnlinkTold
 from agent.core.facts import HeldDropped, HeldReleased, SessionEnded, SessionStarted
 from agent.core.model import Registration, Reporting
 from agent.core.prices import PriceBlock
@@ -279,6 +279,34 @@ def test_a_company_that_refused_the_station_sets_no_prices() -> None:
     terms = fleet(c).only(SessionStarted).terms
     assert terms is not None
     assert terms.tariff == price("1")
+
+
+def boots(charger: Charger) -> list[str]:
+    """Start anew, and return the codes that are told as left."""
+    charger.crash()
+    before = len(charger.all(SendCompanyUnlink))
+    charger.online()
+    return [effect.code for effect in charger.all(SendCompanyUnlink)[before:]]
+
+
+def test_a_company_that_was_left_is_told_at_each_boot_until_it_has_heard() -> None:
+    c = linked()
+    c.command(UnlinkCompany(), "control")
+    assert boots(c) == [CODE]
+    c.do(UnlinkTold("OTHER-1"))
+    assert boots(c) == [CODE]
+    c.do(UnlinkTold(CODE))
+    assert boots(c) == []
+
+
+def test_a_company_that_is_taken_up_again_was_never_left() -> None:
+    c = linked()
+    c.command(UnlinkCompany(), "control")
+    c.command(LinkCompany("OTHER-1"), "control")
+    c.command(UnlinkCompany(), "control")
+    assert boots(c) == [CODE, "OTHER-1"]
+    c.command(LINK, "control")
+    assert boots(c) == ["OTHER-1"]
 
 
 # --- prices by the hour ---------------------------------------------------------------------------------------------
