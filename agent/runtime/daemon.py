@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from agent import __version__
+from agent.buffer.annotation import Annotator
 from agent.buffer.chain import Station as Signing
 from agent.buffer.database import Database, open_database
 from agent.buffer.journal import PreviousRun, SqliteJournal
@@ -117,8 +118,14 @@ class Daemon:
         self.reader = self._reader()
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
+        self.annotator = Annotator(self.database, self.journal)
         self.control = ControlServer(
-            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
+            config.station.state_dir,
+            self.loop.post,
+            self.status,
+            view=self._view,
+            resend=self._resend,
+            annotate=lambda session, change: self.annotator.annotate(session, change, self.clock.now()),
         )
         self.performer.destinations.update({CLOUD: self.service, "control": self.control})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))

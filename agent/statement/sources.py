@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from agent.buffer.annotation import Annotation, annotation_of
 from agent.buffer.codec import load
 from agent.buffer.ledger import SessionRecord, cards, sessions
 from agent.buffer.timeline import BOOTS, Timeline, timeline
 from agent.core.facts import SessionEnded, SessionSampled, SessionStarted
-from agent.core.model import Profile
+from agent.core.model import Profile, SessionId
 from agent.core.tariff import Basis, Dimension, Terms
-from agent.statement.model import Annotation, Found, Origin, Pricing
+from agent.statement.model import Found, Line, Origin, Pricing
 from agent.statement.month import Month
 
 FIRST: Final = "SELECT kind, schema, json FROM fact WHERE session = ? ORDER BY session_seq LIMIT 1"
@@ -28,12 +29,7 @@ WHERE s.profile <> 'private' AND z.wall >= ? AND z.wall < ?
 KINDS: Final = {"session-started": SessionStarted, "session-sampled": SessionSampled, "session-ended": SessionEnded}
 
 
-def find(
-    connection: sqlite3.Connection,
-    month: Month,
-    zone: ZoneInfo,
-    annotations: Mapping[str, Annotation] | None = None,
-) -> Found:
+def find(connection: sqlite3.Connection, month: Month, zone: ZoneInfo) -> Found:
     """Return the fleet sessions that ended in a month, and the open ones that may still do so. Raises: JournalCorrupt.
 
     A session that was seen running after the month is none of it: only one that nobody has seen since may turn out, at
@@ -52,9 +48,24 @@ def find(
         records=chosen,
         origins={record.id: _origin(connection, record) for record in chosen},
         names={card.id_token.key: (card.ema_id, card.name) for card in cards(connection)},
-        annotations={r.id: annotations[r.id] for r in chosen if r.id in annotations} if annotations else {},
+        annotations=_annotations(connection, chosen),
         bases=_bases(connection, month.year, zone),
     )
+
+
+def lines(connection: sqlite3.Connection, records: Sequence[SessionRecord]) -> tuple[Line, ...]:
+    """Return sessions with what a CDR has beside them, as lines of a statement. Raises: JournalCorrupt."""
+    return tuple(Line(record, _origin(connection, record)) for record in records)
+
+
+def contracts(connection: sqlite3.Connection) -> Mapping[str, str | None]:
+    """Return the EMA-IDs of the cards known here, by the token's key. Raises: JournalCorrupt."""
+    return {card.id_token.key: card.ema_id for card in cards(connection)}
+
+
+def _annotations(connection: sqlite3.Connection, records: Sequence[SessionRecord]) -> Mapping[SessionId, Annotation]:
+    every = {record.id: annotation_of(connection, record.id) for record in records}
+    return {session: found for session, found in every.items() if found != Annotation()}
 
 
 def _last_seen(connection: sqlite3.Connection, record: SessionRecord, known: Timeline) -> datetime:

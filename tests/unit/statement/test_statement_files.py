@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.deliveries import Reported
 from agent.buffer.ledger import SessionRecord
 from agent.core.facts import Period, StartTrigger
@@ -25,7 +26,7 @@ from agent.core.tariff import Basis
 from agent.statement.cdr import cdrs, missing
 from agent.statement.document import document_of, signed_text
 from agent.statement.files import CONTENT, FORMATS, Form, made, name_of
-from agent.statement.model import Annotation, Device, Location, Origin, Pricing, Seal, Statement
+from agent.statement.model import Device, Location, Origin, Pricing, Seal, Statement
 from agent.statement.sheet import COSTS, HEADER
 from agent.statement.workbook import sessions_of
 from tests.unit.statement import book
@@ -315,7 +316,8 @@ def test_periods_of_one_price_are_charging_periods() -> None:
 
 def test_what_has_no_price_or_no_end_has_no_cdr() -> None:
     records = [book.session(1, cost=None, refund=None), book.running()]
-    assert cdrs(book.statement(records)) == []
+    statement = book.statement(records)
+    assert cdrs(statement.lines, {}, statement.site) == []
 
 
 def test_marks_are_remarked() -> None:
