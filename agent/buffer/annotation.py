@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -101,13 +101,14 @@ def due(rows: Iterable[Sequence[object]]) -> tuple[list[Draft], list[Statement]]
 class Annotator:
     """Annotates the sessions of one ledger; the only one that does, one at a time."""
 
-    def __init__(self, database: Database, journal: SqliteJournal) -> None:
-        """Use a ledger that is open."""
+    def __init__(self, database: Database, journal: SqliteJournal, now: Callable[[], Instant]) -> None:
+        """Use a ledger that is open; now: tells when a record is made."""
         self._database = database
         self._journal = journal
+        self._now = now
         self._turn = asyncio.Lock()
 
-    async def annotate(self, session: str, change: Change, at: Instant) -> Annotation:
+    async def annotate(self, session: str, change: Change) -> Annotation:
         """Change what stands beside a closed session, and return what holds then; nothing new leaves no record.
 
         Raises: CannotAnnotate; JournalFull, JournalCorrupt, JournalError.
@@ -122,7 +123,7 @@ class Annotator:
             after = change.applied(before)
             if after != before:
                 draft = drafted(session, str(rows[0]["profile"]), after)
-                await self._journal.add_record(draft, at, [(RECORDED, (session,))])
+                await self._journal.add_record(draft, self._now(), [(RECORDED, (session,))])
             return after
 
     async def _before(self, session: str) -> Annotation:

@@ -130,8 +130,8 @@ def _usual(context: Context, options: argparse.Namespace) -> str:
     """Return the format where none was named."""
     if _to_stdout(options):
         return "json" if context.as_json else "csv"
-    name = Path(options.output).name.lower()
-    ending = "ocpi" if name.endswith(".ocpi.json") else name.rpartition(".")[2]
+    *_, before, last = ("", "", *(suffix.removeprefix(".").lower() for suffix in Path(options.output).suffixes))
+    ending = "ocpi" if (before, last) == ("ocpi", "json") else last
     return "ocmf" if ending == "xml" else ending if ending in FORMATS else "csv"
 
 

@@ -81,6 +81,8 @@ def report(context: Context, options: argparse.Namespace) -> int:
     wanted = _wanted(context, options)
     config = context.config()
     statement = statement_of(config, _month(options.what, config, _now()))
+    if statement.totals.unpriced and (lacking := config.unpriced(statement.dated)) is not None:
+        say(f"note: {lacking[0]}")
     return _given_out(context, config, statement, options=options, wanted=wanted)
 
 

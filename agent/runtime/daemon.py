@@ -118,14 +118,13 @@ class Daemon:
         self.reader = self._reader()
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
-        self.annotator = Annotator(self.database, self.journal)
         self.control = ControlServer(
             config.station.state_dir,
             self.loop.post,
             self.status,
             view=self._view,
             resend=self._resend,
-            annotate=lambda session, change: self.annotator.annotate(session, change, self.clock.now()),
+            annotate=Annotator(self.database, self.journal, self.clock.now).annotate,
         )
         self.performer.destinations.update({CLOUD: self.service, "control": self.control})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
@@ -397,7 +396,7 @@ async def run(config: AgentConfig, path: Path) -> int:
     path: of the configuration, for the log. A reset starts the program anew in the same process. Raises: AgentError
     where it cannot begin at all.
     """
-    for note in config.notes:
+    for note in config.notes_at(SystemClock(0).now().wall):
         log.warning(note)
     log.info("starting", config=str(path), version=version())
     with acquire(config.station.state_dir):

@@ -94,7 +94,7 @@ def annotation_of(request: Request) -> Change:
     odometer = None if request.get("odometer") is None else _odometer(request["odometer"])
     note = None if request.get("note") is None else _note(request["note"])
     clear = request.get("clear") or []
-    if not isinstance(clear, list) or any(name not in CLEARABLE for name in clear):
+    if not isinstance(clear, list) or any(not isinstance(name, str) or name not in CLEARABLE for name in clear):
         _refuse(f"clear is {clear!r}, allowed are {' and '.join(CLEARABLE)}")
     for name, given in (("odometer", odometer), ("note", note)):
         if given is not None and name in clear:

@@ -14,6 +14,7 @@ from agent.buffer.ledger import SessionRecord, cards, sessions
 from agent.buffer.timeline import BOOTS, Timeline, timeline
 from agent.core.facts import SessionEnded, SessionSampled, SessionStarted
 from agent.core.model import Profile, SessionId
+from agent.core.prices_terms import settled
 from agent.core.tariff import Basis, Dimension, Terms
 from agent.statement.model import Found, Line, Origin, Pricing
 from agent.statement.month import Month
@@ -79,10 +80,12 @@ def _origin(connection: sqlite3.Connection, record: SessionRecord) -> Origin:
     fact = _fact(connection, FIRST, record)
     if not isinstance(fact, SessionStarted):
         return Origin()
-    return Origin(fact.trigger, fact.reading.serial, None if fact.terms is None else _pricing(fact.terms))
+    terms = None if fact.terms is None else settled(fact.terms, record.stopped_at or record.started_at)
+    return Origin(fact.trigger, fact.reading.serial, None if terms is None else _pricing(terms))
 
 
 def _pricing(terms: Terms) -> Pricing:
+    """Return what prices came from; terms: as a session was charged by them."""
     if terms.basis is not Basis.FLAT:
         return Pricing(terms.basis)
     components = (c for element in terms.tariff.elements for c in element.components)

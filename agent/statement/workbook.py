@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +44,6 @@ FORMS: Final = {
 }  # fmt: skip
 MOMENT: Final = "yyyy-mm-dd hh:mm:ss"
 DAY_S: Final = 86_400
-HALF_MS: Final = timedelta(microseconds=500)
 NOTES: Final = ("id", "card", "end", "odometer_km", "note")
 CARDS: Final = ("card", "profile", "sessions", "energy_kwh", *COSTS, "refund")
 TEXTS: Final = 2
@@ -155,7 +154,7 @@ def _put(book: _Book, sheet: Worksheet, at: tuple[int, int], *, name: str, value
         case Decimal():
             sheet.write_number(*at, float(value), book.plain[FORMS[name]])
         case datetime():
-            local = (value.astimezone(zone) + HALF_MS).replace(tzinfo=None)
+            local = value.astimezone(zone).replace(tzinfo=None)
             sheet.write_datetime(*at, local.replace(microsecond=local.microsecond // 1000 * 1000), book.plain[MOMENT])
         case str():
             sheet.write_string(*at, value)

@@ -56,7 +56,7 @@ class Writer:
     async def add(self, name: str, odometer: int | None = None, note: str | None = None, *clear: str) -> Annotation:
         """Add to a session."""
         given = Annotation(None if odometer is None else Decimal(odometer), note)
-        return await self.annotator.annotate(name, Change(given, frozenset(clear)), at(90_000))
+        return await self.annotator.annotate(name, Change(given, frozenset(clear)))
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ async def writing(state_dir: Path, boot: str = "boot-1", *, copied: bool = True)
         number = await journal.boot_number(boot)
         await journal.begin_run(boot, "1.0.0", at(1, TimeStatus.UNKNOWN, number))
         await journal.load()
-        yield Writer(journal, Annotator(database, journal))
+        yield Writer(journal, Annotator(database, journal, lambda: at(90_000)))
         sealing = asyncio.create_task(journal.seal_due(lambda: at(95_000)))
         async with asyncio.timeout(5):
             while await database.read("SELECT 1 FROM record_due UNION SELECT 1 FROM slice WHERE kind = 'annotation'"):

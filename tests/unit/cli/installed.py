@@ -110,7 +110,7 @@ class Station:
         """Change what stands beside a session, as a daemon does with its ledger."""
         async with open_database(self.state_dir) as database:
             journal = SqliteJournal(database, ("cloud",), Sealer(database, self.state_dir, Signing("NL-1", "1.0.0")))
-            return await Annotator(database, journal).annotate(session, change, instant(30_000))
+            return await Annotator(database, journal, lambda: instant(30_000)).annotate(session, change)
 
     def status(self) -> dict[str, object]:
         """Return the status document of this moment."""

@@ -233,6 +233,49 @@ async def test_what_was_given_up_is_queued_again(directory: Path, session: str, 
         assert await client.ask("resend", session=session) == answer
 
 
+@pytest.mark.usefixtures("station")
+@pytest.mark.parametrize(
+    ("session", "members", "answer"),
+    [
+        (
+            GIVEN_UP,
+            {"odometer": "8"},
+            {"ok": True, "result": {"session": GIVEN_UP, "odometer_km": 8, "note": "before"}},
+        ),
+        (
+            GIVEN_UP,
+            {"clear": ["odometer"], "note": "now"},
+            {"ok": True, "result": {"session": GIVEN_UP, "odometer_km": None, "note": "now"}},
+        ),
+        (
+            GIVEN_UP,
+            {"note": ""},
+            {"ok": False, "error": "note is empty: write something, or clear the note", "exit": 2},
+        ),
+        (BROKEN, {"note": "x"}, {"ok": False, "error": "the ledger is full: make room", "exit": 1}),
+        (
+            GIVEN_UP.replace("1", "2"),
+            {"note": "x"},
+            {"ok": False, "error": f"there is no session {GIVEN_UP.replace('1', '2')}", "exit": 1},
+        ),
+        (
+            "019a",
+            {"note": "x"},
+            {
+                "ok": False,
+                "error": "session: give the whole id, as `wallbox-agent sessions list --json` has it",
+                "exit": 2,
+            },
+        ),
+    ],
+)
+async def test_what_stands_beside_a_session_is_changed(
+    directory: Path, session: str, members: Json, answer: Json
+) -> None:
+    async with connected(directory) as client:
+        assert await client.ask("annotate", session=session, **members) == answer
+
+
 async def test_link_becomes_a_command_and_the_answer_tells_the_state(station: Station, directory: Path) -> None:
     async with connected(directory) as client:
         answer = await client.ask("link", code="acme-7f3k")

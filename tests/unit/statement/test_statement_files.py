@@ -327,6 +327,21 @@ def test_marks_are_remarked() -> None:
     assert cdr["remark"] == "local-only; meter-gap; surcharge 1.00; refund 2.64"
 
 
+@pytest.mark.parametrize("note", ["Visit to Müritz", "=HYPERLINK(1)", "https://example.org", "48123", "x" * 255])
+def test_what_was_added_has_a_sheet_of_its_own_where_anything_was(note: str) -> None:
+    records = [book.session(1), book.session(2)]
+    added = {records[1].id: Annotation(Decimal(48_123), note)}
+    found = workbook(book.statement(records, annotations=added))
+    assert found.sheetnames == ["Sessions", "Cards", "Notes", "Statement"]
+    head, row = found["Notes"].iter_rows(values_only=True)
+    assert head == ("id", "card", "end", "odometer_km", "note")
+    end = datetime(2026, 11, 22, 0, 41, 59)  # noqa: DTZ001  # local, as spreadsheets have it
+    assert row == (records[1].id, "NL-WEX-CNQPWFBEK", end, 48_123, note)
+    assert [cell.data_type for cell in found["Notes"][2]][-1] == "s"
+    assert list(found["Sessions"].iter_rows(max_row=1, values_only=True)) == [HEADER]
+    assert workbook(book.statement(records)).sheetnames == ["Sessions", "Cards", "Statement"]
+
+
 # ---- JSON ------------------------------------------------------------------------------------------------------------
 
 

@@ -174,7 +174,7 @@ def test_names_and_notes_are_beside_the_sessions(tmp_path: Path) -> None:
     async def annotate() -> None:
         async with open_database(tmp_path) as database:
             journal = SqliteJournal(database, ("cloud",), Sealer(database, tmp_path, Signing("NL-1", "1.0.0")))
-            await Annotator(database, journal).annotate(bare.records[1].id, Change(note), at(end))
+            await Annotator(database, journal, lambda: at(end)).annotate(bare.records[1].id, Change(note))
 
     asyncio.run(annotate())
     with open_reader(tmp_path) as connection:
