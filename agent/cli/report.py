@@ -81,8 +81,9 @@ def report(context: Context, options: argparse.Namespace) -> int:
     wanted = _wanted(context, options)
     config = context.config()
     statement = statement_of(config, _month(options.what, config, _now()))
-    if statement.totals.unpriced and (lacking := config.unpriced(statement.dated)) is not None:
-        say(f"note: {lacking[0]}")
+    lacking, is_now = config.unpriced(statement.month.begin(statement.site.zone)) or ("", False)
+    if statement.totals.unpriced and is_now:
+        say(f"note: {lacking}")
     return _given_out(context, config, statement, options=options, wanted=wanted)
 
 

@@ -339,6 +339,20 @@ def test_a_file_that_is_no_bill_is_refused(month: Station, tmp_path: Path) -> No
     assert "record 1 is no object" in month.refusal("report", "compare", str(tmp_path / "x.json"), status=2)
 
 
+@pytest.mark.usefixtures("december")
+def test_a_month_of_a_year_without_a_flat_price_is_told(stopped: Station) -> None:
+    with stopped.path.open("a") as file:
+        file.write('[tariff]\ncurrency = "EUR"\n[statement]\nbasis = "flat"\nflat_price = {2001 = 0.30}\n')
+    start, end = facts(1, 3)
+    assert isinstance(end, SessionEnded)
+    ledger(stopped, [start, replace(end, cost=None, refund=None)], facts(2, 20, month=12))
+    assert "note: statement.flat_price: has no price for 2026 (file, line" in stopped.call("report", "2026-11")[2]
+    status, out, err = stopped.call("config", "check")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"{stopped.path}: statement.flat_price: has no price for ")
+    assert stopped.call("report", "2026-10")[2] == stopped.call("report", "2026-12")[2] == ""
+
+
 def test_what_was_added_to_a_session_is_in_the_statement(month: Station, tmp_path: Path) -> None:
     name = "019a1234-0000-7000-8000-000000000002"
     with month.running():

@@ -16,6 +16,7 @@ from agent.buffer.annotation import Annotation, Annotator, Change
 from agent.buffer.chain import Station as Signing
 from agent.buffer.database import open_database
 from agent.buffer.journal import SqliteJournal
+from agent.buffer.ledger import sessions
 from agent.buffer.reader import open_reader
 from agent.buffer.sealing import Sealer
 from agent.core.facts import Fact, SessionEnded, SessionSampled, SessionStarted, StartTrigger
@@ -32,11 +33,12 @@ from agent.core.model import (
     StopReason,
     Wh,
 )
+from agent.core.prices_terms import flat_tariff
 from agent.core.state import Card, EvseState, StationState, Tokens, durable
 from agent.core.tariff import Basis, Dimension, Element, PriceComponent, Tariff, Terms
 from agent.statement.model import Found, Pricing
 from agent.statement.month import Month
-from agent.statement.sources import find
+from agent.statement.sources import find, lines
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 TOKEN = IdToken("04A1B2C3D4E5F6")
@@ -153,6 +155,20 @@ def test_trigger_serial_and_price_come_from_the_start(tmp_path: Path) -> None:
     assert (first.trigger, first.serial) == (StartTrigger.REMOTE, "23004711")
     assert first.pricing == Pricing(Basis.FLAT, Decimal("0.34"), "EUR")
     assert second.pricing is None
+
+
+def test_the_statement_names_the_flat_price_of_its_year(tmp_path: Path) -> None:
+    years = replace(FLAT, tariff=flat_tariff("EUR", {2026: Decimal("0.34"), 2027: Decimal("0.36")}))
+    over = facts(1, local("2026-12-31T23:00"), local("2027-01-01T00:30"), terms=years)
+    before = facts(2, local("2026-12-31T20:00"), local("2026-12-31T23:00"), terms=years)
+    (january,) = found(tmp_path, Month(2027, 1), over, before).origins.values()
+    assert january.pricing == Pricing(Basis.FLAT, Decimal("0.36"), "EUR")
+    with open_reader(tmp_path) as connection:
+        (december,) = find(connection, Month(2026, 12), AMSTERDAM).origins.values()
+        (one, _) = sessions(connection)
+        (later,) = lines(connection, [replace(one, stopped_at=local("2028-02-01T00:00"))])
+    assert december.pricing == Pricing(Basis.FLAT, Decimal("0.34"), "EUR")
+    assert later.origin.pricing == Pricing(Basis.FLAT)
 
 
 def test_bases_of_the_whole_year_are_told(tmp_path: Path) -> None:
