@@ -133,17 +133,17 @@ class SqliteJournal:
                     pass
             await self._due.wait()
 
-    async def add_record(self, draft: Draft, at: Instant) -> None:
+    async def add_record(self, draft: Draft, at: Instant, more: Sequence[Statement] = ()) -> None:
         """Add to the evidence what somebody says of a session (an annotation); without a sealer nothing is kept.
 
-        Raises: JournalError.
+        more: what is written in the same transaction. Raises: JournalError.
         """
-        await uninterrupted(self._add(draft, at))
+        await uninterrupted(self._add(draft, at, more))
 
-    async def _add(self, draft: Draft, at: Instant) -> None:
+    async def _add(self, draft: Draft, at: Instant, more: Sequence[Statement]) -> None:
         async with self._turn:
             if self._sealer is not None:
-                await self._write((), await self._sealer.added(draft, at))
+                await self._write(more, await self._sealer.added(draft, at))
 
     async def _begin_chain(self, at: Instant) -> None:
         async with self._turn:

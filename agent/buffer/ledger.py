@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final, TypeAlias, TypeVar
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.codec import load
 from agent.buffer.deliveries import CLOUD, Delivery, Lane, Reported, lanes, reported
 from agent.buffer.repricing import priced
@@ -172,12 +173,12 @@ def to_json(record: SessionRecord) -> JsonObject:
     }
 
 
-def to_full_json(record: SessionRecord) -> JsonObject:
-    """Return a session as ``sessions show --json`` has it."""
+def to_full_json(record: SessionRecord, annotation: Annotation | None = None) -> JsonObject:
+    """Return a session as ``sessions show --json`` has it; annotation: what was added to it."""
     periods = [
         {"start": _stamp(p.start.wall), "energy_wh": float(p.energy), "price": _price(p.price)} for p in record.periods
     ]
-    return {**to_json(record), "periods": periods, "odometer_km": None, "note": None}
+    return {**to_json(record), "periods": periods, **(annotation or Annotation()).to_json()}
 
 
 def _slice(connection: sqlite3.Connection, kind: type[T], name: str, key: str = "") -> T | None:

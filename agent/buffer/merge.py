@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from agent.buffer.codec import load
+from agent.buffer.annotation import told
+from agent.buffer.codec import dump, load
 from agent.buffer.second import Row, Table, tables
 from agent.buffer.slices import KINDS, PUT
 from agent.buffer.upsert import upsert
 from agent.core.company import Company
 from agent.core.errors import JournalError
+from agent.core.facts import SCHEMA
 from agent.core.settings import Overrides
 from agent.core.state import Availability, ListVersion
 
@@ -43,6 +45,17 @@ FACT: Final = "SELECT * FROM other.fact WHERE seq = ?"
 FORKED: Final = "SELECT 1 FROM other.record AS o JOIN main.record AS b ON b.number = o.number WHERE o.hash <> b.hash"
 AHEAD: Final = "SELECT o.number > b.number FROM other.chain AS o, main.chain AS b"
 SLICES: Final = "SELECT kind, key, schema, json FROM {0}.slice"
+LONGER: Final = "SELECT 1 FROM other.record WHERE number NOT IN (SELECT number FROM main.record) LIMIT 1"
+#: Annotations that the base's chain does not have, the newest of a session last; sessions that have one in the base.
+ADDED: Final = (
+    "SELECT session, json FROM other.record WHERE kind = 'annotation'"
+    " AND hash NOT IN (SELECT hash FROM main.record) ORDER BY number"
+)
+ANNOTATED: Final = (
+    "SELECT session FROM main.record WHERE kind = 'annotation'"
+    " UNION SELECT key FROM main.slice WHERE kind = 'annotation'"
+)
+ANNOTATION: Final = "annotation"
 EVIDENCE: Final = frozenset({"record", "chain", "record_due"})
 CORE: Final = frozenset({"boot", "run", "slice", "fact", "session", "delivery", "outbox"})
 #: Slices of which a new ledger has one that says nothing.
@@ -105,12 +118,14 @@ def merge(connection: sqlite3.Connection, *, other_is_newer: bool) -> bool:
     for name in ("session", "delivery", "outbox"):
         _rows(work, name)
     forked = work.is_renumbered or bool(work.all(FORKED))
+    lengthened = not forked and bool(work.all(LONGER))
     for name in sorted(work.by_name.keys() - CORE):
         if name not in EVIDENCE or not forked:
             _rows(work, name, is_newer=name == "chain" and work.all(AHEAD) == [(1,)])
     put = _slices(work, other_is_newer=other_is_newer)
+    taken_over = _annotations(work, other_is_newer=other_is_newer)
     connection.execute("COMMIT")
-    return added or put
+    return added or put or taken_over or lengthened
 
 
 def _boots(work: _Work) -> None:
@@ -159,12 +174,24 @@ def _slices(work: _Work, *, other_is_newer: bool) -> bool:
     base = {(kind, key): (schema, text) for kind, key, schema, text in work.all(SLICES.format("main"))}
     changed = False
     for kind, key, schema, text in work.all(SLICES.format("other")):
+        if kind == ANNOTATION:
+            continue
         mine = base.get((kind, key))
         wanted = other_is_newer or (kind != "session" and (mine is None or _says_nothing(kind, *mine)))
         if wanted and mine != (schema, text) and not _says_nothing(kind, schema, text):
             work.connection.execute(PUT, (kind, key, schema, _with_boots(text, work.boots)))
             changed = True
     return changed
+
+
+def _annotations(work: _Work, *, other_is_newer: bool) -> bool:
+    """Keep what was added to sessions in a chain that is not gone on with, until it is on record in the one that is."""
+    found = {session: dump(said) for session, text in work.all(ADDED) if (said := told(text)) is not None}
+    found |= {key: text for kind, key, _, text in work.all(SLICES.format("other")) if kind == ANNOTATION}
+    mine = {session for (session,) in work.all(ANNOTATED)}
+    chosen = {session: text for session, text in found.items() if other_is_newer or session not in mine}
+    work.connection.executemany(PUT, [(ANNOTATION, session, SCHEMA, text) for session, text in chosen.items()])
+    return bool(chosen)
 
 
 def _says_nothing(kind: str, schema: int, text: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.buffer import annotation
 from agent.buffer.chain import Chain, Sealed, Station
 from agent.buffer.codec import load
 from agent.buffer.database import Database, Statement
@@ -128,7 +129,7 @@ class Sealer:
         return await self._chain.sealed(drafts, at, more)
 
     async def due(self, cards: Mapping[str, Card], at: Instant) -> Sealed:
-        """Return the next records of sessions that wait for one: a few, none when all are made.
+        """Return the next records of sessions that wait for one: a few, none when all are made; annotations come last.
 
         Raises: JournalError.
         """
@@ -145,6 +146,8 @@ class Sealer:
                 more.append((UNSURE if why == "late" and not settled(draft.members) else DONE, (session,)))
             if len(drafts) == AT_ONCE:
                 break
+        if not drafts:
+            drafts, more = annotation.due(await self._database.read(annotation.DUE, (AT_ONCE,)))
         return await self._chain.sealed(drafts, at, more) if drafts else Sealed()
 
     async def priced(self, pushed: Sequence[PriceBlock], at: Instant) -> Sealed:

@@ -34,6 +34,8 @@ SLACK: Final = 4 * 1024 * 1024
 """A copy that grew to so many times its first size, and by so much, is written anew."""
 LAST: Final = 4
 """Sessions whose rows may have missed the copy at the end of a process: two connectors, begun and ended."""
+LAST_RECORDS: Final = 10
+"""As many evidence records as one commit adds."""
 
 Row: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[Any, ...]
@@ -58,7 +60,8 @@ SLICE: Final = ("kind", "key", "schema", "json")
 RUNNING: Final = "SELECT kind, key, schema, json FROM main.slice WHERE kind = 'session' ORDER BY key"
 HIGHEST: Final = "SELECT coalesce(max(seq), 0) FROM main.fact"
 
-#: What an end of the process may have kept from the copy: rows of the last sessions, of open ones, and what is set.
+#: What an end of the process may have kept from the copy: rows of the last sessions, of open ones, the last evidence
+#: records, and what is set.
 RECENT: Final = f"""
 WITH recent (id, start_fact, end_fact) AS (
     SELECT id, start_fact, end_fact FROM main.session WHERE end_fact IS NULL
@@ -71,6 +74,8 @@ UNION ALL SELECT 'delivery', json_array(session, destination) FROM main.delivery
     WHERE session IN (SELECT id FROM recent)
 UNION ALL SELECT 'outbox', json_array(o.destination, o.fact) FROM main.outbox AS o
     JOIN recent AS r ON o.fact IN (r.start_fact, r.end_fact)
+UNION ALL SELECT 'record', json_array(number) FROM (
+    SELECT number FROM main.record ORDER BY number DESC LIMIT {LAST_RECORDS})
 UNION ALL SELECT 'slice', json_array(kind, key) FROM main.slice AS s WHERE {ROWS["slice"].format("s")}
 """  # noqa: S608  # constants
 
@@ -391,6 +396,7 @@ def _identity(name: str, row: Row) -> Iterator[object]:
         "outbox": ("destination", "fact"),
         "slice": ("kind", "key"),
         "boot": ("number",),
+        "record": ("number",),
     }
     return (row[column] for column in keys.get(name, ()))
 

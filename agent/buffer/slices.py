@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.codec import dump, load
 from agent.core.card import Distribution
 from agent.core.company import Company
@@ -22,7 +23,7 @@ SLICES: Final = "SELECT kind, key, schema, json FROM slice"
 PUT: Final = "INSERT OR REPLACE INTO slice (kind, key, schema, json) VALUES (?, ?, ?, ?)"
 DROP: Final = "DELETE FROM slice WHERE kind = ? AND key = ?"
 
-#: kind of row -> its type; those of one row only have the empty key.
+#: kind of row -> its type; those of one row only have the empty key. Annotations are no part of the durable state.
 KINDS: Final[Mapping[str, type]] = {
     "session": Session,
     "availability": Availability,
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, type]] = {
     "ids": IdSource,
     "station": Availability,
     "left": Left,
+    "annotation": Annotation,
 }
 CARD: Final = "card"
 

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from agent.cli import keys
+from agent.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from agent.cli.context import Commands, Context
@@ -24,7 +25,14 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def check(context: Context, _options: argparse.Namespace) -> int:
     """Tell whether the configuration is good. Raises: ConfigError with one line per problem."""
-    notes = context.config(secrets=True).notes
+    from agent.runtime.clock import SystemClock
+
+    config = context.config(secrets=True)
+    now = SystemClock(0).now().wall
+    unpriced, is_now = config.unpriced(now) or ("", False)
+    if is_now:
+        raise ConfigError(f"{context.path}: {unpriced}")
+    notes = config.notes_at(now)
     return context.emit(
         {"ok": True, "file": str(context.path), "notes": list(notes)},
         lambda: "\n".join((f"{context.path}: no errors", *(f"note: {note}" for note in notes))),

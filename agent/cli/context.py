@@ -96,6 +96,13 @@ def write_bytes(data: bytes) -> None:
         sys.stdout.buffer.flush()
 
 
+def no_terminal(form: str) -> None:
+    """Refuse to print a file of bytes to a terminal. Raises: CommandFailed with status 2."""
+    if sys.stdout.isatty():
+        words = f"{form} is no text for a terminal: name a file for it, or send the output to one (> FILE)"
+        raise CommandFailed(words, status=USAGE)
+
+
 @contextlib.contextmanager
 def _output() -> Iterator[None]:
     try:

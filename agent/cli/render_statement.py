@@ -9,14 +9,14 @@ from agent.cli.layout import WIDTH, clean, table
 from agent.statement.language import UNKNOWN, Language
 from agent.statement.model import Line, Statement, Sums
 from agent.statement.printing.front import bases, place
-from agent.statement.printing.notes import explained
+from agent.statement.printing.notes import annotated, explained
 
 
 def statement_text(statement: Statement, words: Language) -> str:
     """Return the statement: what it is about, its sessions, its cards and the notes."""
     blocks = ["\n".join(_about(statement, words)) + "\n"]
     if statement.lines:
-        blocks += [_sessions(statement, words), _cards(statement, words)]
+        blocks += [_sessions(statement, words), *_annotated(statement, words), _cards(statement, words)]
     else:
         blocks.append(f"{words['none']}\n")
     notes = (textwrap.fill(clean(text), WIDTH, break_on_hyphens=False) for text in explained(statement, words))
@@ -48,6 +48,13 @@ def _sessions(statement: Statement, words: Language) -> str:
         for number, one in enumerate(statement.lines, 1)
     ]
     return table(head, rows, right=(0, 3, 5, 6))
+
+
+def _annotated(statement: Statement, words: Language) -> Iterator[str]:
+    """Yield what stands beside sessions, under their numbers, where anything does."""
+    found = [(n, ", ".join(annotated(one.annotation, words))) for n, one in enumerate(statement.lines, 1)]
+    if any(text for _, text in found):
+        yield "".join(f"{textwrap.fill(clean(f'{n}  {text}'), WIDTH)}\n" for n, text in found if text)
 
 
 def _session(one: Line, statement: Statement, label: str, *, words: Language) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.cli.context import REFUSED, USAGE, CommandFailed, say, write_bytes
+from agent.cli.context import REFUSED, USAGE, CommandFailed, no_terminal, say, write_bytes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from agent.runtime.config import AgentConfig
     from agent.statement.claims import Claim
     from agent.statement.files import Form
-    from agent.statement.model import Statement
+    from agent.statement.model import Site, Statement
     from agent.statement.month import Month
 
 LANGUAGES: Final = ("en", "nl", "de", "es", "fr")
 FILES: Final = ("pdf", "xlsx", "csv", "ocpi")
+BINARY: Final = frozenset({"pdf", "xlsx"})
 LATER: Final = ("commissioning",)
 MARGIN_DAYS: Final = 40
 """Sessions that ended so long before or after a central system's records may be what they are about."""
@@ -80,6 +81,9 @@ def report(context: Context, options: argparse.Namespace) -> int:
     wanted = _wanted(context, options)
     config = context.config()
     statement = statement_of(config, _month(options.what, config, _now()))
+    lacking, is_now = config.unpriced(statement.month.begin(statement.site.zone)) or ("", False)
+    if statement.totals.unpriced and is_now:
+        say(f"note: {lacking}")
     return _given_out(context, config, statement, options=options, wanted=wanted)
 
 
@@ -111,6 +115,8 @@ def _wanted(context: Context, options: argparse.Namespace) -> Mapping[str, str]:
         raise CommandFailed("two formats are to go to one file: give each a file of its own", status=USAGE)
     if context.as_json and "-" in wanted.values():
         raise CommandFailed("--json prints JSON: write the other formats to files", status=USAGE)
+    for name in BINARY.intersection(name for name, file in wanted.items() if file == "-"):
+        no_terminal(name)
     if options.csv_flavour != "standard" and "csv" not in wanted:
         raise CommandFailed("--csv-flavour is for --csv: leave it out", status=USAGE)
     return wanted
@@ -171,7 +177,8 @@ def _made(statement: Statement, wanted: Mapping[str, str], form: Form) -> Mappin
 def _written(statement: Statement, wanted: Mapping[str, str], made: Mapping[str, bytes], *, quiet: bool) -> None:
     from agent.cli.files import put
 
-    _hint(statement, wanted)
+    if "ocpi" in wanted:
+        ocpi_hint(statement.site, statement.totals.unpriced)
     count = len(statement.closed)
     for name, file in wanted.items():
         if file != "-":
@@ -183,15 +190,14 @@ def _written(statement: Statement, wanted: Mapping[str, str], made: Mapping[str,
         write_bytes(made[name])
 
 
-def _hint(statement: Statement, wanted: Mapping[str, str]) -> None:
-    """Say what a format cannot tell."""
+def ocpi_hint(site: Site, unpriced: int) -> None:
+    """Say what CDRs of OCPI cannot tell; unpriced: sessions without a price, which have none."""
     from agent.statement.cdr import missing
 
-    if "ocpi" in wanted and (keys := missing(statement.site)):
+    if keys := missing(site):
         names = ", ".join(f"location.{key}" for key in keys)
         say(f"note: OCPI requires what the configuration does not give ({names}); it is written as unknown")
-    unpriced = statement.totals.unpriced
-    if "ocpi" in wanted and unpriced:
+    if unpriced:
         say(f"note: {unpriced} session{' has' if unpriced == 1 else 's have'} no price and no CDR")
 
 

@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.cli import balance, evidence, export, resend
+from agent.cli import annotate, balance, evidence, export, resend
 from agent.cli.context import CommandFailed, counted
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from agent.buffer.annotation import Annotation
     from agent.buffer.ledger import SessionRecord
     from agent.cli.context import Commands, Context
     from agent.cli.layout import Document
@@ -31,6 +34,7 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     export.register(verbs, shared)
     balance.register(verbs, shared)
     evidence.register_verify(verbs, shared)
+    annotate.register(verbs, shared)
     resend.register(verbs, shared)
 
 
@@ -54,26 +58,33 @@ def list_sessions(context: Context, options: argparse.Namespace) -> int:
 
 def show(context: Context, options: argparse.Namespace) -> int:
     """Print one session in full."""
+    from agent.buffer.annotation import annotation_of
     from agent.buffer.ledger import named, to_full_json
     from agent.cli.ledger import read
 
     station = context.config().station
-    record = only(options.id, read(station.state_dir, lambda ledger: named(ledger, beginning(options.id))))
+
+    def query(ledger: sqlite3.Connection) -> list[tuple[SessionRecord, Annotation]]:
+        return [(record, annotation_of(ledger, record.id)) for record in named(ledger, beginning(options.id))]
+
+    found = dict(read(station.state_dir, query))
+    record = only(options.id, list(found))
 
     def text() -> str:
         from agent.cli.render import local_zone
         from agent.cli.render_ledger import session_text
 
-        return session_text(_for_people(record), local_zone(station.timezone))
+        return session_text(_for_people(record, found[record]), local_zone(station.timezone))
 
-    return context.emit(to_full_json(record), text)
+    return context.emit(to_full_json(record, found[record]), text)
 
 
-def _for_people(record: SessionRecord) -> Document:
+def _for_people(record: SessionRecord, annotation: Annotation | None = None) -> Document:
     """Return a session in full with its duration, which does not follow from its wall-clock times."""
     from agent.buffer.ledger import to_full_json
 
-    return {**to_full_json(record), "duration_s": None if record.duration_s is None else str(record.duration_s)}
+    duration = None if record.duration_s is None else str(record.duration_s)
+    return {**to_full_json(record, annotation), "duration_s": duration}
 
 
 def beginning(typed: str) -> str:

@@ -12,6 +12,7 @@ from agent.core.model import Reading, Wh, billed
 from agent.core.prices import PriceBlock
 from agent.core.prices_boundaries import band, draw_in
 from agent.core.prices_cost import Consumption, Piece, component_of, cost, pieces, priced, refund
+from agent.core.prices_terms import settled
 from agent.core.state import Phase, Session, Stretch
 from agent.core.tariff import Basis, Cost, Dimension, Draw, Terms
 
@@ -53,10 +54,11 @@ def stretch_from(terms: Terms | None, start: Instant, reading: Reading) -> Stret
     return Stretch(start, reading.register, draw=draw_in(reading) if asked else None)
 
 
-def bill(session: Session, register: Wh, known: Sequence[PriceBlock] = ()) -> Bill:
+def bill(session: Session, register: Wh, known: Sequence[PriceBlock] = (), ended: Instant | None = None) -> Bill:
     """Return what a session comes to that ends at a register.
 
     known: prices by the hour as they are known now; they count for hours that had none when the session began.
+    ended: when it ends; without it with its last reading.
     """
     if session.terms is None:
         return Bill()
@@ -64,7 +66,8 @@ def bill(session: Session, register: Wh, known: Sequence[PriceBlock] = ()) -> Bi
     ends = (*(s.register for s in stretches[1:]), register)
     used = [_consumption(session, stretch, stop) for stretch, stop in zip(stretches, ends, strict=True)]
     starts = [*(s.start for s in stretches), max(session.last.at, session.stretch.start, key=lambda at: at.wall)]
-    return _billed(_knowing(session.terms, known), used, starts)
+    terms = settled(session.terms, (ended or starts[-1]).wall)
+    return _billed(_knowing(terms, known), used, starts)
 
 
 def late_bill(terms: Terms, periods: Sequence[Period], known: Sequence[PriceBlock]) -> Bill:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -81,6 +81,19 @@ def flat_tariff(currency: str, years: Mapping[int, Decimal]) -> Tariff:
     if EVERY_YEAR in years:
         elements.append(Element(_flat(years[EVERY_YEAR])))
     return Tariff(currency, tuple(elements), id="flat")
+
+
+def settled(terms: Terms, end: datetime) -> Terms:
+    """Return the terms that a session which ends then is charged by: of flat prices the one of that year alone.
+
+    As with its month, a session belongs to the year that it ends in by local time. Without a price for that year its
+    energy has none.
+    """
+    if terms.basis is not Basis.FLAT:
+        return terms
+    local = end.astimezone(terms.zone)
+    found = [Element(element.components) for element in terms.tariff.elements if element.restrictions.allow(local)]
+    return replace(terms, tariff=replace(terms.tariff, elements=tuple(found[:1])))
 
 
 def _flat(price: Decimal) -> tuple[PriceComponent, ...]:

@@ -177,7 +177,8 @@ def close(turn: Turn, evse: EvseState, reading: Reading, *quality: Quality) -> N
         return
     ending = session.ending or Ending(StopReason.OTHER, turn.at, None)
     register = max(reading.register, session.last.register)
-    billed = bill(session, register, known_prices(session.terms, turn.policy, turn.state.company))
+    known = known_prices(session.terms, turn.policy, turn.state.company)
+    billed = bill(session, register, known, ending.at)
     turn.facts.append(
         SessionEnded(
             session=session.id,

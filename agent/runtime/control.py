@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
+from agent.buffer.annotation import Annotation, CannotAnnotate, Change
 from agent.buffer.file import make_directory
 from agent.core.asked import INSTALLER
 from agent.core.commands import CallRef, Command, LinkCompany, Outcome, Result, UnlinkCompany
@@ -31,12 +32,14 @@ from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import changed
 from agent.runtime.keys import change_of, key_named
 from agent.runtime.requests import (
-    RESEND,
+    ANNOTATE,
+    OF_SESSIONS,
     SOCKET,
     STATUS,
     Refused,
     Request,
     SettingRequest,
+    annotation_of,
     command_of,
     session_of,
 )
@@ -159,19 +162,22 @@ class ControlServer:
         *,
         view: Callable[[], StationView],
         resend: Callable[[str], Awaitable[int]],
+        annotate: Callable[[str, Change], Awaitable[Annotation]],
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
 
         post: takes events of the core; status: the ``status --json`` document of this moment; view: what decides how
         configuration keys may be changed; resend: puts what was given up of a session back into the queue, returns how
-        many messages that is, and raises JournalError.
+        many messages that is, and raises JournalError; annotate: changes what stands beside a session, returns what
+        holds then, and raises CannotAnnotate, JournalError.
         """
         self._path = state_dir / SOCKET
         self._post = post
         self._status = status
         self._view = view
         self._resend = resend
+        self._annotate = annotate
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -264,8 +270,8 @@ class ControlServer:
             request = request_of(line)
             if request.get("command") == STATUS:
                 return success(self._status())
-            if request.get("command") == RESEND:
-                return await self._send_again(session_of(request))
+            if request.get("command") in OF_SESSIONS:
+                return await self._of_session(session_of(request), request)
             command = command_of(request)
             if isinstance(command, SettingRequest):
                 return await self._change(command)
@@ -287,11 +293,17 @@ class ControlServer:
             return self._reply(outcome)
         return success({"key": key.name, "value": key.read(self._view()), **changed(outcome)})
 
-    async def _send_again(self, session: str) -> Document:
-        """Put what was given up of a session back into the queue. Raises: Refused."""
+    async def _of_session(self, session: str, request: Request) -> Document:
+        """Change what stands beside a session, or put what was given up of it back into the queue.
+
+        Raises: Refused; ValueError for a request at fault.
+        """
         try:
+            if request["command"] == ANNOTATE:
+                holds = await self._annotate(session, annotation_of(request))
+                return success({"session": session, **holds.to_json()})
             messages = await self._resend(session)
-        except JournalError as error:
+        except (CannotAnnotate, JournalError) as error:
             raise Refused(str(error)) from error
         if not messages:
             raise Refused(f"nothing of session {session} was given up: look at `wallbox-agent sessions show {session}`")

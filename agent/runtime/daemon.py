@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from agent.buffer.annotation import Annotator
 from agent.buffer.database import Database, open_database
 from agent.buffer.deliveries import CLOUD
 from agent.buffer.journal import SqliteJournal
@@ -99,7 +100,12 @@ class Daemon:
             Central(config, self.clock, self.database, self.journal, self.halls, self.loop.post, self._view)
         )
         self.control = ControlServer(
-            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self.clouds.resend
+            config.station.state_dir,
+            self.loop.post,
+            self.status,
+            view=self._view,
+            resend=self.clouds.resend,
+            annotate=Annotator(self.database, self.journal, self.clock.now).annotate,
         )
         self.performer.destinations.update({CLOUD: self.clouds.commanding, "control": self.control})
         self.performer.destinations.update(self.clouds.listeners)
@@ -247,7 +253,7 @@ async def run(config: AgentConfig, path: Path) -> int:
     path: of the configuration, for the log. A reset starts the program anew in the same process. Raises: AgentError
     where it cannot begin at all.
     """
-    for note in config.notes:
+    for note in config.notes_at(SystemClock(0).now().wall):
         log.warning(note)
     log.info("starting", config=str(path), version=version())
     with acquire(config.station.state_dir):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, NoReturn, TypeAlias
 
+from agent.buffer.annotation import Annotation, Change
 from agent.core.card import CardKind, Limit
 from agent.core.card_ids import ema_id, limit, number, uid
 from agent.core.commands import (
@@ -37,10 +39,19 @@ SOCKET: Final = "control.sock"
 """Name of the control socket in the state directory."""
 TEXT_LENGTH: Final = 100
 """Names, numbers and reasons; enough for a line on a screen."""
+SHOWN: Final = 40
+"""Characters of a wrong value that a message repeats."""
 VALUE_LENGTH: Final = 500
 """OCPP 1.6 ed. 2, section 7.29 (KeyValue)."""
 STATUS: Final = "status"
 RESEND: Final = "resend"
+ANNOTATE: Final = "annotate"
+OF_SESSIONS: Final = (RESEND, ANNOTATE)
+NOTE_LENGTH: Final = 255
+ODOMETER: Final = re.compile("[0-9]{1,7}")
+"""Whole kilometres alone: in 48.123 one country reads a point and another thousands."""
+CLEARABLE: Final = {"odometer": "odometer_km", "note": "note"}
+"""What may be taken away from a session again, as it is typed, and as documents have it."""
 SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 
@@ -78,11 +89,44 @@ def session_of(request: Request) -> str:
     return session
 
 
+def annotation_of(request: Request) -> Change:
+    """Return what a request makes of what stands beside a session. Raises: ValueError."""
+    odometer = None if request.get("odometer") is None else _odometer(request["odometer"])
+    note = None if request.get("note") is None else _note(request["note"])
+    clear = request.get("clear") or []
+    if not isinstance(clear, list) or any(not isinstance(name, str) or name not in CLEARABLE for name in clear):
+        _refuse(f"clear is {clear!r}, allowed are {' and '.join(CLEARABLE)}")
+    for name, given in (("odometer", odometer), ("note", note)):
+        if given is not None and name in clear:
+            _refuse(f"{name} is given, and to be cleared: leave one of the two out")
+    if odometer is None and note is None and not clear:
+        _refuse("nothing to add: give an odometer reading, a note, or what to clear")
+    return Change(Annotation(odometer, note), frozenset(CLEARABLE[name] for name in clear))
+
+
+def _odometer(typed: object) -> Decimal:
+    if not isinstance(typed, str) or not ODOMETER.fullmatch(typed.strip()):
+        _refuse(f"odometer is {str(typed)[:SHOWN]!r}, allowed are whole km from 0 to 9999999, digits alone, like 48123")
+    return Decimal(int(typed))
+
+
+def _note(typed: object) -> str:
+    if not isinstance(typed, str) or not typed.strip():
+        _refuse("note is empty: write something, or clear the note")
+    note = typed.strip()
+    if not note.isprintable():
+        _refuse("note must be one line without control characters")
+    if len(note) > NOTE_LENGTH:
+        _refuse(f"note has {len(note)} characters, at most {NOTE_LENGTH} are allowed")
+    return note
+
+
 def command_of(request: Request) -> Command | SettingRequest:
     """Return the command that a request asks for, or the key that it changes. Raises: ValueError."""
     name = request.get("command")
     if not isinstance(name, str) or (name not in BUILDERS and name not in SETTINGS):
-        _refuse(f"unknown command {name!r}: known are {STATUS}, {RESEND}, {', '.join((*BUILDERS, *SETTINGS))}")
+        known = ", ".join((STATUS, *OF_SESSIONS, *BUILDERS, *SETTINGS))
+        _refuse(f"unknown command {name!r}: known are {known}")
     if name in SETTINGS:
         return SettingRequest(_text(request, "key"), _value(request) if name == CONFIG_SET else None)
     return BUILDERS[name](request)

@@ -1,4 +1,4 @@
-"""A statement as OCPI 2.2.1 charge detail records: a JSON list, one CDR for each session that has ended.
+"""Sessions as OCPI 2.2.1 charge detail records: a JSON list, one CDR for each session that has ended.
 
 What OCPI requires and nobody has told the station (an address, coordinates) is written as unknown, and ``missing``
 names the keys of the configuration to fill in; a session without any price is left out, since a CDR has a total cost.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
@@ -17,7 +17,7 @@ from agent.buffer.ledger import JsonObject, SessionRecord
 from agent.core.facts import StartTrigger
 from agent.core.model import Quality
 from agent.core.tariff import Cost
-from agent.statement.model import CardPart, Line, Location, Site, Statement
+from agent.statement.model import Line, Location, Site, Statement
 
 KILO: Final = Decimal(1000)
 HOUR: Final = Decimal(3600)
@@ -42,15 +42,23 @@ COUNTRIES: Final = {
 
 
 def ocpi_of(statement: Statement) -> bytes:
-    """Return the file."""
-    return (json.dumps(list(cdrs(statement)), indent=2) + "\n").encode()
+    """Return the file of a statement."""
+    contracts = {line.record.id_token.key: card.ema_id for card in statement.cards for line in card.lines}
+    return listed(cdrs(statement.lines, contracts, statement.site))
 
 
-def cdrs(statement: Statement) -> Sequence[JsonObject]:
-    """Return the records, oldest session first."""
-    parts = {line.record.id: card for card in statement.cards for line in card.lines}
-    chosen = [line for line in statement.lines if line.record.stopped_at is not None and line.record.cost is not None]
-    return [_cdr(line, parts[line.record.id], statement) for line in chosen]
+def listed(records: Sequence[JsonObject]) -> bytes:
+    """Return records as a file."""
+    return (json.dumps(records, indent=2) + "\n").encode()
+
+
+def cdrs(lines: Sequence[Line], contracts: Mapping[str, str | None], site: Site) -> Sequence[JsonObject]:
+    """Return the records in the order of the sessions, of those that have ended and have a price.
+
+    contracts: EMA-IDs of cards, by the token's key.
+    """
+    chosen = [line for line in lines if line.record.stopped_at is not None and line.record.cost is not None]
+    return [_cdr(line, contracts.get(line.record.id_token.key), site) for line in chosen]
 
 
 def missing(site: Site) -> tuple[str, ...]:
@@ -74,8 +82,8 @@ def _party(identity: str | None) -> tuple[str, str] | None:
     return None if found is None else (found[1].upper(), found[2].upper())
 
 
-def _cdr(line: Line, card: CardPart, statement: Statement) -> JsonObject:
-    record, site, cost = line.record, statement.site, line.record.cost
+def _cdr(line: Line, ema_id: str | None, site: Site) -> JsonObject:
+    record, cost = line.record, line.record.cost
     assert record.stopped_at is not None and cost is not None  # noqa: S101, PT018  # chosen so by cdrs
     country, party = parties(site)
     optional = {"meter_id": line.origin.serial, "remark": _remark(record)}
@@ -86,7 +94,7 @@ def _cdr(line: Line, card: CardPart, statement: Statement) -> JsonObject:
         "start_date_time": _moment(record.started_at),
         "end_date_time": _moment(record.stopped_at),
         "session_id": record.id,
-        "cdr_token": _token(record, card, line.origin.trigger, station=(country, party)),
+        "cdr_token": _token(record, ema_id, line.origin.trigger, station=(country, party)),
         "auth_method": "COMMAND" if line.origin.trigger is StartTrigger.REMOTE else "WHITELIST",
         "cdr_location": _location(record, site),
         **{name: value for name, value in optional.items() if value},
@@ -100,9 +108,9 @@ def _cdr(line: Line, card: CardPart, statement: Statement) -> JsonObject:
 
 
 def _token(
-    record: SessionRecord, card: CardPart, trigger: StartTrigger | None, *, station: tuple[str, str]
+    record: SessionRecord, ema_id: str | None, trigger: StartTrigger | None, *, station: tuple[str, str]
 ) -> JsonObject:
-    named = card.ema_id or record.card
+    named = ema_id or record.card
     country, party = _party(named) or station
     return {
         "country_code": country,

@@ -72,9 +72,8 @@ def _card(card: CardPart) -> JsonObject:
 
 
 def _session(line: Line) -> JsonObject:
-    odometer = line.annotation.odometer_km
-    noted = {"odometer_km": None if odometer is None else float(odometer), "note": line.annotation.note}
-    return {**to_json(line.record), **{name: value for name, value in noted.items() if value is not None}}
+    noted = {name: value for name, value in line.annotation.to_json().items() if value is not None}
+    return {**to_json(line.record), **noted}
 
 
 def _sums(sums: Sums) -> JsonObject:

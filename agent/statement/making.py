@@ -8,11 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.deliveries import DeliveryState, Reported
 from agent.buffer.ledger import SessionRecord
 from agent.core.model import Wh
 from agent.core.tariff import CENT, Basis, Cost
-from agent.statement.model import Annotation, CardPart, Found, Line, Origin, Pricing, Site, State, Statement, Sums
+from agent.statement.model import CardPart, Found, Line, Origin, Pricing, Site, State, Statement, Sums
 from agent.statement.month import Month
 
 UNDER_WAY: Final = frozenset({DeliveryState.RECORDED, DeliveryState.QUEUED, DeliveryState.SENT})

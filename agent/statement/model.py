@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.ledger import SessionRecord
 from agent.core.facts import StartTrigger
 from agent.core.model import SessionId, Wh
@@ -109,14 +110,6 @@ class Seal:
     head: str
     signature: str | None = None
     fingerprint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """What was noted beside a session."""
-
-    odometer_km: Decimal | None = None
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from agent.buffer.annotation import Annotation, annotation_of
 from agent.buffer.codec import load
 from agent.buffer.ledger import SessionRecord, cards, sessions
 from agent.buffer.timeline import BOOTS, Timeline, timeline
 from agent.core.facts import SessionEnded, SessionSampled, SessionStarted
-from agent.core.model import Profile
+from agent.core.model import Profile, SessionId
+from agent.core.prices_terms import settled
 from agent.core.tariff import Basis, Dimension, Terms
-from agent.statement.model import Annotation, Found, Origin, Pricing
+from agent.statement.model import Found, Line, Origin, Pricing
 from agent.statement.month import Month
 
 FIRST: Final = "SELECT kind, schema, json FROM fact WHERE session = ? ORDER BY session_seq LIMIT 1"
@@ -28,12 +30,7 @@ WHERE s.profile <> 'private' AND z.wall >= ? AND z.wall < ?
 KINDS: Final = {"session-started": SessionStarted, "session-sampled": SessionSampled, "session-ended": SessionEnded}
 
 
-def find(
-    connection: sqlite3.Connection,
-    month: Month,
-    zone: ZoneInfo,
-    annotations: Mapping[str, Annotation] | None = None,
-) -> Found:
+def find(connection: sqlite3.Connection, month: Month, zone: ZoneInfo) -> Found:
     """Return the fleet sessions that ended in a month, and the open ones that may still do so. Raises: JournalCorrupt.
 
     A session that was seen running after the month is none of it: only one that nobody has seen since may turn out, at
@@ -52,9 +49,24 @@ def find(
         records=chosen,
         origins={record.id: _origin(connection, record) for record in chosen},
         names={card.id_token.key: (card.ema_id, card.name) for card in cards(connection)},
-        annotations={r.id: annotations[r.id] for r in chosen if r.id in annotations} if annotations else {},
+        annotations=_annotations(connection, chosen),
         bases=_bases(connection, month.year, zone),
     )
+
+
+def lines(connection: sqlite3.Connection, records: Sequence[SessionRecord]) -> tuple[Line, ...]:
+    """Return sessions with what a CDR has beside them, as lines of a statement. Raises: JournalCorrupt."""
+    return tuple(Line(record, _origin(connection, record)) for record in records)
+
+
+def contracts(connection: sqlite3.Connection) -> Mapping[str, str | None]:
+    """Return the EMA-IDs of the cards known here, by the token's key. Raises: JournalCorrupt."""
+    return {card.id_token.key: card.ema_id for card in cards(connection)}
+
+
+def _annotations(connection: sqlite3.Connection, records: Sequence[SessionRecord]) -> Mapping[SessionId, Annotation]:
+    every = {record.id: annotation_of(connection, record.id) for record in records}
+    return {session: found for session, found in every.items() if found != Annotation()}
 
 
 def _last_seen(connection: sqlite3.Connection, record: SessionRecord, known: Timeline) -> datetime:
@@ -68,10 +80,12 @@ def _origin(connection: sqlite3.Connection, record: SessionRecord) -> Origin:
     fact = _fact(connection, FIRST, record)
     if not isinstance(fact, SessionStarted):
         return Origin()
-    return Origin(fact.trigger, fact.reading.serial, None if fact.terms is None else _pricing(fact.terms))
+    terms = None if fact.terms is None else settled(fact.terms, record.stopped_at or record.started_at)
+    return Origin(fact.trigger, fact.reading.serial, None if terms is None else _pricing(terms))
 
 
 def _pricing(terms: Terms) -> Pricing:
+    """Return what prices came from; terms: as a session was charged by them."""
     if terms.basis is not Basis.FLAT:
         return Pricing(terms.basis)
     components = (c for element in terms.tariff.elements for c in element.components)

@@ -1,7 +1,8 @@
 """A statement as XLSX: real numbers and dates, and sums by formula whose values are there without a calculation.
 
 Sheets: ``Sessions`` with the columns of the CSV and a sum in the last row, ``Cards`` with the sums of each card by
-formula over the first, ``Statement`` with what they are about. Times are local, as spreadsheets know no offset.
+formula over the first, ``Notes`` with what was added to sessions, where anything was, ``Statement`` with what they are
+about. Times are local, as spreadsheets know no offset.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import xlsxwriter  # type: ignore[import-untyped]  # the library ships no types
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell  # type: ignore[import-untyped]  # as above
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.ledger import SessionRecord
 from agent.core.tariff import CENT, Cost
 from agent.statement.language import UNKNOWN, Language
@@ -30,16 +32,19 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]  # as above
 
 SUMMED: Final = ("duration_s", "energy_kwh", *COSTS, "refund")
-WIDTHS: Final = {"id": 38, "card": 22, "evse_id": 22, "start": 20, "end": 20, "meter_start_wh": 15, "meter_stop_wh": 15}
+WIDTHS: Final = {
+    "id": 38, "card": 22, "evse_id": 22, "start": 20, "end": 20, "meter_start_wh": 15, "meter_stop_wh": 15, "note": 60,
+}  # fmt: skip
 WIDTH: Final = 12
 MONEY: Final = "0.00"
 FORMS: Final = {
     "sessions": "0", "duration_s": "0.000", "meter_start_wh": "0", "meter_stop_wh": "0", "energy_kwh": "0.000",
+    "odometer_km": "0",
     **dict.fromkeys((*COSTS, "refund"), MONEY),
 }  # fmt: skip
 MOMENT: Final = "yyyy-mm-dd hh:mm:ss"
 DAY_S: Final = 86_400
-HALF_MS: Final = timedelta(microseconds=500)
+NOTES: Final = ("id", "card", "end", "odometer_km", "note")
 CARDS: Final = ("card", "profile", "sessions", "energy_kwh", *COSTS, "refund")
 TEXTS: Final = 2
 """Columns of the cards that are no figures."""
@@ -68,6 +73,7 @@ def xlsx_of(statement: Statement, words: Language) -> bytes:
         book = _book(workbook)
         _sessions(book, statement)
         _cards(book, statement)
+        _notes(book, statement)
         _about(book, statement, words)
     return out.getvalue()
 
@@ -148,7 +154,7 @@ def _put(book: _Book, sheet: Worksheet, at: tuple[int, int], *, name: str, value
         case Decimal():
             sheet.write_number(*at, float(value), book.plain[FORMS[name]])
         case datetime():
-            local = (value.astimezone(zone) + HALF_MS).replace(tzinfo=None)
+            local = value.astimezone(zone).replace(tzinfo=None)
             sheet.write_datetime(*at, local.replace(microsecond=local.microsecond // 1000 * 1000), book.plain[MOMENT])
         case str():
             sheet.write_string(*at, value)
@@ -168,6 +174,23 @@ def _cards(book: _Book, statement: Statement) -> None:
                 formula = _over(name, number, max(len(statement.closed), 1))
                 sheet.write_formula(number, column, formula, book.plain[FORMS[name]], float(figures[name]))
     _total(book, sheet, CARDS, row=len(groups) + 1, sums=_addable(_figures(statement.closed), statement.closed))
+    sheet.freeze_panes(1, 0)
+    _printed(sheet)
+
+
+def _notes(book: _Book, statement: Statement) -> None:
+    """Write the sheet of what was added to sessions, where anything was."""
+    annotated = [line for line in statement.lines if line.annotation != Annotation()]
+    if not annotated:
+        return
+    sheet = book.book.add_worksheet("Notes")
+    _head(book, sheet, NOTES)
+    for number, line in enumerate(annotated, 1):
+        record, annotation = line.record, line.annotation
+        label = record.card or record.id_token.value
+        row = (record.id, label, record.stopped_at, annotation.odometer_km, annotation.note)
+        for column, (name, value) in enumerate(zip(NOTES, row, strict=True)):
+            _put(book, sheet, (number, column), name=name, value=value, zone=statement.site.zone)
     sheet.freeze_panes(1, 0)
     _printed(sheet)
 

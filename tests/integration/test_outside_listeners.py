@@ -14,7 +14,7 @@ from employer import Employer, Payload
 from outside import charge, the_session, unplug
 from station import FLEET, OTHER, Station, a_station, connector
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.requirement(24)]
+pytestmark = pytest.mark.timeout(60)
 
 LISTENER = '[[report_to]]\nname = "ere"\nurl = "{url}"\nprotocols = ["ocpp1.6"]\n'
 
@@ -50,6 +50,7 @@ async def stopped(system: Employer, count: int = 1) -> None:
     await system.wait_for("StopTransaction", count, 15)
 
 
+@pytest.mark.requirement(24)
 async def test_each_gets_every_session_with_its_own_boot_ids_and_transactions(tmp_path: Path) -> None:
     async with both(tmp_path) as (station, registrant):
         await station.ready()
@@ -80,6 +81,7 @@ async def test_each_gets_every_session_with_its_own_boot_ids_and_transactions(tm
         assert "ere" in out
 
 
+@pytest.mark.requirement(24)
 async def test_one_that_is_down_holds_nobody_up_and_is_filled_up_afterwards(tmp_path: Path) -> None:
     async with both(tmp_path) as (station, registrant):
         await station.ready()

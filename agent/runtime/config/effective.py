@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
@@ -16,7 +18,7 @@ from agent.core.policy import EvsePolicy, Policy
 from agent.core.prices import PriceBlock
 from agent.core.tariff import Tariff
 from agent.ocpp.security import Credentials
-from agent.runtime.config.prices import basis_of, flat_of, hourly_of, tariff_of
+from agent.runtime.config.prices import basis_of, flat_of, hourly_of, tariff_of, unpriced_year
 from agent.runtime.config.rules import BASIC
 from agent.runtime.config.schema import Keys
 from agent.runtime.config.sections import Cloud, Connector, Document, Log, Rfid, Station
@@ -91,6 +93,22 @@ class AgentConfig:
             return hourly_of(self.document)
         except ValueError as error:  # it was good a moment ago
             raise ConfigError(f"{self.path}: statement.hourly_prices: {error}") from error
+
+    def unpriced(self, now: datetime) -> tuple[str, bool] | None:
+        """Return what to do about a year without a flat price, and whether it is this one; None where none is near."""
+        today = now.astimezone(ZoneInfo(self.station.timezone)).date()
+        year = unpriced_year(self.document, today)
+        if year is None:
+            return None
+        place = self.origins.get(("statement", "flat_price"), "default")
+        words = f"statement.flat_price: has no price for {year} ({place})"
+        remedy = f"add {year} = and the price, else sessions that end in {year} have no cost"
+        return f"{words}; {remedy}", year == today.year
+
+    def notes_at(self, now: datetime) -> tuple[str, ...]:
+        """Return the notes, and what a year lacks."""
+        unpriced = self.unpriced(now)
+        return self.notes if unpriced is None else (*self.notes, unpriced[0])
 
     def policy(self) -> Policy:
         """Return what the core's decisions depend on."""

@@ -50,7 +50,7 @@ class Layer:
     def origin(self, keys: Keys) -> str:
         """Return where a value comes from, in the words of ``config show``."""
         mark = self._mark(keys)
-        return f"file, line {mark}" if self.is_file else f"{self.name} {mark}"
+        return f"file, line {mark}" if self.is_file else f"{self.name} {mark}".strip()
 
     def line(self, keys: Keys) -> int:
         """Return the line of a place, 0 where nothing of it has one."""

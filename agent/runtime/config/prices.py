@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,6 +18,8 @@ from agent.runtime.config.schema import Problem
 from agent.runtime.config.sections import Document, Prices, Slot, TariffKeys
 from agent.runtime.config.values import DAYS
 
+NOVEMBER: Final = 11
+"""By then tax offices have told the next year's price."""
 DAY_MIN: Final = 24 * 60
 WEEK_MIN: Final = 7 * DAY_MIN
 PRICES: Final = ("energy", "time", "fixed", "parking", "reservation")
@@ -44,10 +46,19 @@ def basis_of(document: Document) -> Basis:
 
 def flat_of(document: Document) -> tuple[tuple[int, Decimal], ...]:
     """Return the flat prices of a tax office by year, 0 for all others."""
-    statement = document.statement
-    if statement is None or statement.flat_price is None:
+    price = None if document.statement is None else document.statement.flat_price
+    if price is None:
         return ()
-    return ((EVERY_YEAR, statement.flat_price),)
+    return tuple(sorted(price.items())) if isinstance(price, dict) else ((EVERY_YEAR, price),)
+
+
+def unpriced_year(document: Document, today: date) -> int | None:
+    """Return the year that lacks a flat price: this one, or from November on the next; None where none does."""
+    years = dict(flat_of(document))
+    if basis_of(document) is not Basis.FLAT or EVERY_YEAR in years:
+        return None
+    wanted = [today.year, *([today.year + 1] if today.month >= NOVEMBER else [])]
+    return next((year for year in wanted if year not in years), None)
 
 
 def hourly_of(document: Document) -> tuple[PriceBlock, ...]:

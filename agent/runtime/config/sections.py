@@ -195,7 +195,7 @@ class Statement(Section):
     logo: v.ReadableFile | None = None
     basis: Literal["tariff", "hourly", "flat"] = "tariff"
     hourly_prices: v.ReadableFile | None = None
-    flat_price: v.Price | None = None
+    flat_price: v.FlatPrice | None = None
 
 
 class Delivery(Section):

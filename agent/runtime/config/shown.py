@@ -55,10 +55,17 @@ def _lines(config: AgentConfig, keys: Keys, key: Key, table: BaseModel) -> Itera
         value = getattr(table, one.name)
         if one.section is None and value is not None:
             origin = config.origins.get((*keys, one.name), "default")
-            yield f"{one.name} = {json.dumps(_plain(one, value), ensure_ascii=False)}  # {origin}"
+            yield f"{one.name} = {_toml(_plain(one, value))}  # {origin}"
     for one in inner:
         if one.section is not None:
             yield from _section(config, (*keys, one.name), one, getattr(table, one.name))
+
+
+def _toml(value: object) -> str:
+    """Return a value as TOML has it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {_toml(one)}' for name, one in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _table(table: BaseModel) -> Json:
@@ -77,6 +84,12 @@ def _plain(key: Key, value: object) -> object:
     """Return a value in a type of JSON that is also one of TOML."""
     if key.secret and value is not None:
         return HIDDEN
+    if isinstance(value, dict):
+        return {str(name): _plain(key, one) for name, one in value.items()}
+    return list(value) if isinstance(value, tuple) else _scalar(key, value)
+
+
+def _scalar(key: Key, value: object) -> object:
     match value:
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)
@@ -84,8 +97,6 @@ def _plain(key: Key, value: object) -> object:
             return str(value)
         case str() if key.name in URLS:
             return masked(value)
-        case tuple():
-            return list(value)
         case _:
             return value
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, SecretStr
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from agent.core.prices_currency import CURRENCIES
@@ -189,6 +189,36 @@ def _certificates(path: Path) -> bool:
     return True
 
 
+def _flat(value: object) -> object:
+    """Return a price, or the prices of a table by year. Raises: ValueError; its words follow "a table"."""
+    if not isinstance(value, dict):
+        return _price(value)
+    if not value:
+        raise ValueError("has no year; write one like {2026 = 0.34}")
+    prices: dict[int, object] = {}
+    for year, price in value.items():
+        if re.fullmatch("2[0-9]{3}", str(year)) is None:
+            raise ValueError(f"has {str(year)[:20]!r} where a year like 2026 is wanted")
+        try:
+            prices[int(year)] = _price(price)
+        except ValueError as error:
+            raise ValueError(
+                f"has no price for {year} that is allowed; use one that is not negative, like 0.34"
+            ) from error
+    lacking = [year for year in range(min(prices), max(prices)) if year not in prices]
+    if lacking:
+        raise ValueError(f"has no price for {lacking[0]}, and has some for years before and after")
+    return prices
+
+
+def _price(value: object) -> object:
+    """Return what stands where a price is wanted. Raises: ValueError."""
+    try:
+        return TypeAdapter(Price).validate_python(value)
+    except ValidationError as error:
+        raise ValueError from error
+
+
 def _folder(path: Path) -> bool:
     return one_line(str(path))
 
@@ -276,6 +306,11 @@ Protocols: TypeAlias = Annotated[
 SecurityProfile: TypeAlias = Annotated[int, Allowed("0, 1, 2 or 3", _between(0, 3))]
 Price: TypeAlias = Annotated[
     Decimal, Allowed("a price that is not negative, like 0.29", _between(0, 1_000_000), "0.29")
+]
+FlatPrice: TypeAlias = Annotated[
+    Decimal | dict[int, Decimal],
+    BeforeValidator(_flat),
+    Allowed("a price like 0.34, or one for each year like {2026 = 0.34, 2027 = 0.35}", example="0.34"),
 ]
 Percentage: TypeAlias = Annotated[Decimal, Allowed("0 to 100 (%)", _between(0, 100))]
 SlotStart: TypeAlias = Annotated[str, Allowed('a time from "00:00" to "23:59"', _like(r"([01]\d|2[0-3]):[0-5]\d"))]

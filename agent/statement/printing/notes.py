@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.deliveries import Reported
 from agent.buffer.timeline import Trust
 from agent.core.model import Quality
@@ -42,6 +43,14 @@ def explained(statement: Statement, words: Language) -> Iterator[str]:
     yield from (words.name("explained", f"reporting-{state.value}") for state in Reported if state in states)
     clocks = {record.clock for record in statement.records} - {Trust.SYNCHRONISED}
     yield from (words.name("explained", f"clock-{clock.value}") for clock in Trust if clock in clocks)
+
+
+def annotated(annotation: Annotation, words: Language) -> Iterator[str]:
+    """Yield what stands beside a session, nothing where nothing does."""
+    if annotation.odometer_km is not None:
+        yield f"{words['odometer']} {words.number(annotation.odometer_km, 0)} km"
+    if annotation.note is not None:
+        yield f"{words['note']}{words.colon} {annotation.note}"
 
 
 def _bases(statement: Statement) -> frozenset[Basis]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.ledger import SessionRecord
 from agent.buffer.timeline import Trust
 from agent.core.tariff import Cost
@@ -13,6 +14,7 @@ from agent.statement.model import CardPart, Line, Statement, Sums
 from agent.statement.paper.canvas import MM
 from agent.statement.paper.flow import RIGHT, Block, Strip, row, rule, shaded, space
 from agent.statement.printing.front import place
+from agent.statement.printing.notes import annotated
 from agent.statement.printing.styles import BODY, GROUND, MARGIN, Column, Styles, across, cells
 
 COLUMNS: Final = (
@@ -96,10 +98,8 @@ def _details(line: Line, statement: Statement, words: Language) -> Iterator[Sequ
     if record.stopped_at is not None:
         yield list(_parts(record, words))
     yield list(_marks(record, words))
-    noted = line.annotation
-    odometer = [] if noted.odometer_km is None else [f"{words['odometer']} {words.number(noted.odometer_km, 0)} km"]
-    if odometer or noted.note:
-        yield [*odometer, *([f"{words['note']}{words.colon} {noted.note}"] if noted.note else [])]
+    if line.annotation != Annotation():
+        yield list(annotated(line.annotation, words))
 
 
 def _parts(record: SessionRecord, words: Language) -> Iterator[str]:

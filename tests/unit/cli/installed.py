@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from agent.buffer.annotation import Annotation, Annotator, Change
+from agent.buffer.chain import Station as Signing
 from agent.buffer.database import open_database
 from agent.buffer.journal import SqliteJournal
+from agent.buffer.sealing import Sealer
 from agent.cli.client import ask
 from agent.cli.main import main
 from agent.core.events import CommandReceived, Event
@@ -103,6 +106,12 @@ class Station:
         """Return how many messages of a session are put back: of the first one three, of others none."""
         return 3 if session.endswith("1") else 0
 
+    async def annotate(self, session: str, change: Change) -> Annotation:
+        """Change what stands beside a session, as a daemon does with its ledger."""
+        async with open_database(self.state_dir) as database:
+            journal = SqliteJournal(database, ("cloud",), Sealer(database, self.state_dir, Signing("NL-1", "1.0.0")))
+            return await Annotator(database, journal, lambda: instant(30_000)).annotate(session, change)
+
     def status(self) -> dict[str, object]:
         """Return the status document of this moment."""
         return status_document(self.state, ServiceViews("NL-ACME-000123", "1.0.0", self.uptime_s))
@@ -114,7 +123,12 @@ class Station:
 
         async def serve() -> None:
             server = ControlServer(
-                self.state_dir, lambda event: self._post(event, server), self.status, view=self.view, resend=self.resend
+                self.state_dir,
+                lambda event: self._post(event, server),
+                self.status,
+                view=self.view,
+                resend=self.resend,
+                annotate=self.annotate,
             )
             task = asyncio.create_task(server.run())
             self._serving = (asyncio.get_running_loop(), task)

@@ -89,12 +89,14 @@ def test_a_shell_that_is_not_known_is_told_with_those_that_are(capsys: pytest.Ca
         (["start", "--card", ""], set()),
         (["start", "--card", "04A1", "--co"], {"--config", "--connector"}),
         (["cards", "add", "04A1", "--profile", ""], {"private", "fleet"}),
-        (["sessions", "export", "--format", ""], {"csv", "json", "ocmf"}),
+        (["sessions", "export", "--format", ""], {"csv", "xlsx", "json", "ocpi", "ocmf"}),
+        (["sessions", "annotate", "--clear", ""], {"odometer", "note"}),
+        (["sessions", "annotate", "019a", "--no"], {"--note"}),
         (["sessions", "export", "--csv-flavour", "e"], {"excel"}),
         (["sessions", "export", "--output", ""], {"agent.toml", "two words.csv", "sub", "bash", "zsh", "fish"}),
         (["sessions", "export", "--output", "two"], {"two words.csv"}),
         (["sessions", "export", "--output", "=", "ag"], {"agent.toml"}),
-        (["sessions", "export", "--format", "="], {"csv", "json", "ocmf"}),
+        (["sessions", "export", "--format", "="], {"csv", "xlsx", "json", "ocpi", "ocmf"}),
         (["--config", "ag"], {"agent.toml"}),
         (["--config", "agent.toml", "cards", "li"], {"list"}),
         (["cards", "--json", "list", "--j"], {"--json"}),
@@ -136,7 +138,7 @@ def test_zsh_offers_what_may_follow(scripts: Path) -> None:
     assert zsh("") == COMMANDS
     assert zsh("config", "set", "") == ALL_KEYS
     assert zsh("config", "set", "HeartbeatInterval", "") == set()
-    assert zsh("sessions", "export", "--format", "") == {"csv", "json", "ocmf"}
+    assert zsh("sessions", "export", "--format", "") == {"csv", "xlsx", "json", "ocpi", "ocmf"}
     assert zsh("status", "--config=ag") == {"FILES"}
     assert zsh("sessions", "list", "--") == {"--help", "--config", "--json", "--from", "--to", "--limit"}
 
@@ -150,6 +152,6 @@ def test_fish_offers_what_may_follow(scripts: Path) -> None:
 
     assert fish("wallbox-agent ") == COMMANDS
     assert fish("wallbox-agent config set heartb") == {"HeartbeatInterval"}
-    assert fish("wallbox-agent sessions export --format ") == {"csv", "json", "ocmf"}
+    assert fish("wallbox-agent sessions export --format ") == {"csv", "xlsx", "json", "ocpi", "ocmf"}
     assert fish("wallbox-agent sessions export --output ag") == {"agent.toml"}
     assert fish("wallbox-agent start --card ") == set()

@@ -6,15 +6,18 @@ import csv
 import io
 import json
 import os
+import pty
 import stat
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 
 from agent.buffer.deliveries import Reported
@@ -23,9 +26,11 @@ from agent.buffer.timeline import Trust
 from agent.cli import dates
 from agent.cli.context import CommandFailed
 from agent.cli.sheet import FLAVOURS, HEADER, csv_of
+from agent.core.facts import Fact, SessionEnded, SessionStarted
 from agent.core.model import EvseId, IdToken, Profile, Quality, SessionId, StopReason, Wh
-from agent.core.tariff import Cost
-from tests.unit.cli.installed import Station
+from agent.core.state import Card, EvseState, StationState, Tokens
+from agent.core.tariff import Cost, Dimension, Element, PriceComponent, Tariff, Terms
+from tests.unit.cli.installed import Station, instant, one_session, write_ledger
 
 #: The header of the contract, section 6, to the letter.
 CONTRACT = (
@@ -249,9 +254,9 @@ def test_the_format_is_the_one_the_file_is_named_after(with_ledger: Station, tmp
         "sessions": 2,
     }
     assert len(json.loads(file.read_text())) == 2
-    assert "xlsx is not part of this release" in with_ledger.refusal(
-        "sessions", "export", "--output", "x.xlsx", status=2
-    )
+    for name, format_ in (("x.XLSX", "xlsx"), ("x.ocpi.json", "ocpi"), ("x.txt", "csv"), ("ocpi", "csv")):
+        options = ("sessions", "export", "--to", "2026-11-20", "--output", str(tmp_path / name), "--json")
+        assert json.loads(with_ledger.call(*options)[1])["format"] == format_
 
 
 def test_the_file_behind_a_link_is_replaced_and_the_link_stays(with_ledger: Station, tmp_path: Path) -> None:
@@ -265,11 +270,10 @@ def test_the_file_behind_a_link_is_replaced_and_the_link_stays(with_ledger: Stat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--format", "xlsx"], "--format xlsx is not part of this release: there are csv, json and ocmf"),
-        (["--format", "OCPI"], "--format ocpi is not part of this release: there are csv, json and ocmf"),
-        (["--format", "pdf"], "--format is 'pdf', allowed are csv, json and ocmf"),
-        (["--format", ""], "--format is '', allowed are csv, json and ocmf"),
+        (["--format", "pdf"], "--format is 'pdf', allowed are csv, xlsx, json, ocpi and ocmf"),
+        (["--format", ""], "--format is '', allowed are csv, xlsx, json, ocpi and ocmf"),
         (["--format", "json", "--csv-flavour", "excel"], "--csv-flavour is for csv, not for json"),
+        (["--format", "xlsx", "--csv-flavour", "excel"], "--csv-flavour is for csv, not for xlsx"),
         (["--csv-flavour", "german"], "argument --csv-flavour: invalid choice: 'german'"),
         (["--output", ""], "--output is empty: name a file, or `-` for standard output"),
         (["--from", "soon"], "--from is 'soon', allowed is a day like"),
@@ -337,3 +341,148 @@ def test_csv_is_utf_8_whatever_the_terminal_speaks(with_ledger: Station) -> None
     done = subprocess.run([*command, "--csv-flavour", "excel"], capture_output=True, check=False, env=environment)
     assert done.returncode == 0
     assert done.stdout.startswith(b"\xef\xbb\xbfid;card;")
+
+
+# ---- XLSX and OCPI ---------------------------------------------------------------------------------------------------
+
+
+TARIFF = Tariff("EUR", (Element((PriceComponent(Dimension.ENERGY, Decimal("0.29"), Decimal(21)),)),))
+MONEY = ("energy", "time", "fixed", "parking", "reservation", "surcharge", "excl_vat", "vat", "incl_vat", "refund")
+FIGURES = ("duration_s", "meter_start_wh", "meter_stop_wh", "energy_kwh", *MONEY)
+
+
+def charged(number: int, *, priced: bool = True, profile: Profile = Profile.FLEET) -> list[Fact]:
+    """Return the facts of a session with its own times, energy and cost."""
+    start, end = one_session(1, closed=True)
+    assert isinstance(start, SessionStarted)
+    assert isinstance(end, SessionEnded)
+    name = SessionId(f"019a1234-0000-7000-8000-{number:012}")
+    begin, over = instant(20_000.0007 * number), instant(20_000 * number + 7200.3459)
+    energy = Decimal("8.27") + number
+    cost = Cost("EUR", energy, ZERO, Decimal("0.50"), ZERO, ZERO, Decimal("1.10"), energy + Decimal("1.60"), ZERO)
+    refund = None if profile is Profile.PRIVATE else Decimal("4.27")
+    terms = Terms(TARIFF, "Europe/Amsterdam", None if profile is Profile.PRIVATE else Decimal(50)) if priced else None
+    first = replace(start.reading, register=Wh(Decimal(1000 + number)), at=begin)
+    register = Wh(Decimal(9_999 * number) + Decimal("1000.9"))
+    return [
+        replace(start, session=name, at=begin, reading=first, terms=terms, profile=profile),
+        replace(
+            end,
+            session=name,
+            at=over,
+            register=register,
+            cost=cost if priced else None,
+            refund=refund if priced else None,
+        ),
+    ]
+
+
+@pytest.fixture
+def priced(stopped: Station) -> Station:
+    """Return a station with two fleet sessions that have a price, one without, a private one, and an open one."""
+    card = Card(IdToken("04A1B2C3D4E5F6"), Profile.FLEET, "NL-WEX-CNQPWFBEK", "NL-WEX-C00000017-0")
+    state = StationState((EvseState(EvseId(1)),), tokens=Tokens({card.id_token.key: card}))
+    rest = [charged(2), charged(3, priced=False), charged(4, profile=Profile.PRIVATE)]
+    write_ledger(stopped.state_dir, state, charged(1), *rest, charged(5)[:1])
+    return stopped
+
+
+def workbook(content: bytes, *, values: bool = True) -> Any:  # noqa: ANN401  # openpyxl's own
+    return openpyxl.load_workbook(io.BytesIO(content), data_only=values)
+
+
+def written(station: Station, name: str, *options: str) -> bytes:
+    """Return the file that is exported."""
+    path = station.state_dir.parent / name
+    assert station.call("sessions", "export", "--output", str(path), *options)[0] == 0
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("options", [(), ("--private", "no"), ("--private", "yes"), ("--from", "2026-11-22T08:00")])
+def test_the_workbook_has_the_figures_of_the_csv_and_their_sums(priced: Station, options: tuple[str, ...]) -> None:
+    expected = rows(written(priced, "x.csv", *options))
+    content = written(priced, "x.xlsx", *options)
+    values, formulas = workbook(content), workbook(content, values=False)
+    assert values.sheetnames == ["Sessions"]
+    head, *read, total = values["Sessions"].iter_rows(values_only=True)
+    assert ",".join(head) == CONTRACT
+    assert len(read) == len(expected) == (3 if options == ("--private", "no") else 4 - ("--from" in options))
+    for row, told in zip(read, expected, strict=True):
+        for name, value in zip(HEADER, row, strict=True):
+            if name in FIGURES:
+                assert (None if value is None else Decimal(str(value))) == (Decimal(told[name]) if told[name] else None)
+            elif name in {"start", "end"}:
+                local = datetime.fromisoformat(told[name]).replace(tzinfo=None)
+                assert abs(value - local) < timedelta(microseconds=500)
+            else:
+                assert (value or "") == told[name]
+    last = dict(zip(HEADER, list(formulas["Sessions"].iter_rows(values_only=True))[-1], strict=True))
+    for name, value in zip(HEADER, total, strict=True):
+        if name in {"duration_s", "energy_kwh", *MONEY}:
+            letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[HEADER.index(name)]
+            assert last[name] == f"=SUM({letter}2:{letter}{len(read) + 1})"
+            assert round(Decimal(value), 3) == sum(Decimal(told[name] or 0) for told in expected)
+
+
+def test_the_workbook_is_the_same_bytes_on_standard_output(priced: Station) -> None:
+    command = [sys.executable, "-m", "agent", "sessions", "export", "--config", str(priced.path), "--format", "xlsx"]
+    outputs = [subprocess.run([*command, *more], capture_output=True, check=True) for more in ([], ["--output", "-"])]
+    assert outputs[0].stdout == outputs[1].stdout == written(priced, "x.xlsx")
+    assert outputs[0].stderr == b"note: 1 session still running, and left out\n"
+
+
+def test_a_workbook_is_not_printed_to_a_terminal(priced: Station) -> None:
+    for arguments in (["sessions", "export", "--format", "xlsx"], ["report", "2026-11", "--pdf", "-"]):
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "agent", *arguments, "--config", str(priced.path)]
+        done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(theirs)
+        os.close(ours)
+        assert done.returncode == 2
+        assert "is no text for a terminal: name a file for it, or send the output to one (> FILE)" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_cdrs_have_the_figures_of_the_csv(priced: Station) -> None:
+    expected = [row for row in rows(written(priced, "x.csv", "--private", "no")) if row["incl_vat"]]
+    cdrs = json.loads(written(priced, "x.ocpi.json"), parse_float=Decimal)
+    listed = {session["id"]: session for session in json.loads(written(priced, "x.json"))}
+    assert [cdr["id"] for cdr in cdrs] == [row["id"] for row in expected]
+    assert len(cdrs) == 2
+    for cdr, row in zip(cdrs, expected, strict=True):
+        session = listed[cdr["id"]]
+        assert cdr["total_energy"] == Decimal(row["energy_kwh"])
+        assert (cdr["start_date_time"], cdr["end_date_time"]) == (session["started_at"], session["stopped_at"])
+        assert cdr["total_cost"] == {"excl_vat": Decimal(row["excl_vat"]), "incl_vat": Decimal(row["incl_vat"])}
+        for name in ("energy", "time", "fixed", "parking", "reservation"):
+            assert cdr[f"total_{name}_cost"]["excl_vat"] == Decimal(row[name])
+        assert abs(cdr["total_time"] * 3600 - Decimal(row["duration_s"])) < Decimal("0.01")
+        assert cdr["currency"] == row["currency"]
+        assert f"surcharge {row['surcharge']}; refund {row['refund']}" in cdr["remark"]
+        assert cdr["cdr_token"]["contract_id"] == "NL-WEX-C00000017-0"
+        assert (cdr["meter_id"], cdr["auth_method"]) == ("23004711", "WHITELIST")
+
+
+def test_cdrs_are_those_of_the_months_statement(priced: Station, tmp_path: Path) -> None:
+    of_month = tmp_path / "november.json"
+    assert priced.call("report", "2026-11", "--ocpi", str(of_month))[0] == 0
+    assert written(priced, "x.ocpi.json", "--from", "2026-11", "--to", "2026-11") == of_month.read_bytes()
+
+
+def test_what_has_no_cdr_is_told_and_private_sessions_have_one_where_that_is_asked_for(priced: Station) -> None:
+    file = str(priced.state_dir.parent / "x.ocpi.json")
+    status, out, err = priced.call("sessions", "export", "--output", file)
+    assert (status, out) == (0, f"{file}: 2 sessions\n")
+    assert err.splitlines()[0] == "note: 1 session still running, and left out"
+    assert "location.address" in err
+    assert err.endswith("note: 1 session has no price and no CDR\n")
+    cdrs = json.loads(written(priced, "x.json", "--format", "ocpi", "--private", "yes"))
+    assert [cdr["id"][-1] for cdr in cdrs] == ["1", "2", "4"]
+    assert cdrs[2]["remark"] == "local-only; surcharge 1.10"
+
+
+def test_a_station_that_never_ran_has_no_cdrs_and_an_empty_sheet(stopped: Station) -> None:
+    assert json.loads(written(stopped, "x.json", "--format", "ocpi")) == []
+    head, total = workbook(written(stopped, "x.xlsx"))["Sessions"].iter_rows(values_only=True)
+    assert ",".join(head) == CONTRACT
+    assert (total[0], total[HEADER.index("incl_vat")]) == ("Total", 0)

@@ -337,3 +337,36 @@ def test_a_csv_is_compared_from_standard_input(month: Station, monkeypatch: pyte
 def test_a_file_that_is_no_bill_is_refused(month: Station, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[1]")
     assert "record 1 is no object" in month.refusal("report", "compare", str(tmp_path / "x.json"), status=2)
+
+
+@pytest.mark.usefixtures("december")
+def test_a_month_of_a_year_without_a_flat_price_is_told(stopped: Station) -> None:
+    with stopped.path.open("a") as file:
+        file.write('[tariff]\ncurrency = "EUR"\n[statement]\nbasis = "flat"\nflat_price = {2001 = 0.30}\n')
+    start, end = facts(1, 3)
+    assert isinstance(end, SessionEnded)
+    ledger(stopped, [start, replace(end, cost=None, refund=None)], facts(2, 20, month=12))
+    assert "note: statement.flat_price: has no price for 2026 (file, line" in stopped.call("report", "2026-11")[2]
+    status, out, err = stopped.call("config", "check")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"{stopped.path}: statement.flat_price: has no price for ")
+    assert stopped.call("report", "2026-10")[2] == stopped.call("report", "2026-12")[2] == ""
+
+
+def test_what_was_added_to_a_session_is_in_the_statement(month: Station, tmp_path: Path) -> None:
+    name = "019a1234-0000-7000-8000-000000000002"
+    with month.running():
+        month.json("sessions", "annotate", name, "--odometer", "48123", "--note", "Bezoek aan Utrecht")
+        month.json("sessions", "annotate", name[:-1] + "4", "--note", "vakantie")
+    sessions = month.json("report", "2026-11")["sessions"]
+    assert [(s.get("odometer_km"), s.get("note")) for s in sessions][:2] == [
+        (None, None),
+        (48_123, "Bezoek aan Utrecht"),
+    ]
+    out = month.call("report", "2026-11")[1]
+    assert "\n2  Kilometerstand 48.123 km, Opmerking: Bezoek aan Utrecht\n" in out
+    assert "vakantie" not in out
+    assert month.call("report", "2026-11", "--xlsx", str(tmp_path / "x.xlsx"), "--pdf", str(tmp_path / "x.pdf"))[0] == 0
+    notes = openpyxl.load_workbook(tmp_path / "x.xlsx")["Notes"]
+    assert [row[3:] for row in notes.iter_rows(values_only=True)][1:] == [(48_123, "Bezoek aan Utrecht")]
+    assert "Utrecht" in "".join(page.extract_text() for page in pypdf.PdfReader(tmp_path / "x.pdf").pages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from agent.core.company import Company
 from agent.core.facts import Period, SessionEnded, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import Reading, Wh
+from agent.core.prices_limits import money
 from agent.core.state import Phase, Session
 from agent.core.tariff import Basis, Dimension, Draw, Element, PriceComponent, Restrictions, Tariff
 from tests.unit.core.charger import NOON, PRIVATE, a_charger, charging
@@ -132,6 +133,40 @@ def test_the_ledger_of_an_earlier_release_is_read_and_billed_as_it_was() -> None
 
 def test_a_session_without_a_tariff_has_no_bill() -> None:
     assert bill(replace(a_session(), terms=None), Wh(Decimal(9_999_999))) == Bill()
+
+
+def over_new_year(years: tuple[tuple[int, Decimal], ...], after: str) -> SessionEnded:
+    """Return the end of a session on flat prices that began at 23:50 local time in 2026; after: so long it lasted."""
+    c = a_charger(tariff=TARIFF, timezone="Europe/Amsterdam", basis=Basis.FLAT, flat=years)
+    c.wall = datetime(2026, 12, 31, 22, 50, tzinfo=UTC)
+    c.poll()
+    charging(c)
+    hours, minutes = map(int, after.split(":"))
+    c.run(hours * 3600 + minutes * 60)
+    c.card(PRIVATE)
+    c.run(4)
+    return c.only(SessionEnded)
+
+
+YEARS = ((2026, Decimal("0.34")), (2027, Decimal("0.40")))
+
+
+@pytest.mark.parametrize(("after", "price"), [("0:08", "0.34"), ("0:12", "0.40"), ("1:00", "0.40")])
+def test_a_session_takes_the_flat_price_of_the_year_that_it_ends_in(after: str, price: str) -> None:
+    end = over_new_year(YEARS, after)
+    assert end.cost is not None
+    energy = sum((Decimal(p.energy) for p in end.periods), Decimal(0))
+    assert energy > 900
+    assert end.cost.energy == end.cost.incl_vat == money(energy * Decimal(price) / 1000)
+    assert [str(p.price) for p in end.periods] == [price]
+
+
+def test_a_session_that_ends_in_a_year_without_a_price_has_no_cost() -> None:
+    end = over_new_year(YEARS[:1], "0:12")
+    assert (end.cost, end.refund) == (None, None)
+    assert over_new_year(YEARS[:1], "0:08").cost is not None
+    always = over_new_year(((0, Decimal("0.30")),), "0:12").cost
+    assert always is not None
 
 
 def test_neighbours_of_one_price_are_one_period() -> None:

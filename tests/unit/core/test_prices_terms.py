@@ -10,7 +10,7 @@ from agent.core.company import Company, CompanySettings, LinkState
 from agent.core.instant import Instant, TimeStatus
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.prices import PriceBlock
-from agent.core.prices_terms import flat_tariff, known_prices, tariff_at, terms_at, with_earlier
+from agent.core.prices_terms import flat_tariff, known_prices, settled, tariff_at, terms_at, with_earlier
 from agent.core.tariff import Basis, Dimension, Element, PriceComponent, Tariff
 from tests.unit.core.charger import ONE
 
@@ -100,3 +100,22 @@ def test_a_flat_price_takes_the_place_of_any_tariff_and_keeps_its_currency() -> 
     assert terms.tariff == flat_tariff("EUR", {0: Decimal("0.34")})
     assert (terms.refund, terms.basis) == (Decimal(80), Basis.FLAT)
     assert terms_at(replace(policy, tariff=None), Company(), NOW, fleet=True) is None
+
+
+def test_flat_terms_are_settled_by_the_local_year_of_the_end() -> None:
+    years = {2026: Decimal("0.34"), 2027: Decimal("0.36"), 0: Decimal("0.30")}
+    policy = replace(POLICY, basis=Basis.FLAT, flat=tuple(years.items()))
+    terms = terms_at(policy, LINKED, NOW, fleet=True)
+    assert terms is not None
+
+    def price(end: datetime) -> list[str]:
+        return [str(c.price) for element in settled(terms, end).tariff.elements for c in element.components]
+
+    assert price(NEW_YEAR - timedelta(seconds=1)) == ["0.34"]
+    assert price(NEW_YEAR) == ["0.36"]
+    assert price(NEW_YEAR + timedelta(days=365)) == ["0.30"]
+    only = replace(terms, tariff=flat_tariff("EUR", {2026: Decimal("0.34")}))
+    assert settled(only, NEW_YEAR).tariff.elements == ()
+    by_tariff = terms_at(POLICY, LINKED, NOW, fleet=True)
+    assert by_tariff is not None
+    assert settled(by_tariff, NEW_YEAR) is by_tariff

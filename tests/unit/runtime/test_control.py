@@ -16,10 +16,12 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from agent.buffer.annotation import Annotation, CannotAnnotate, Change
 from agent.core.commands import CallRef, ChangeSetting, ClearCache, Outcome, RemoteStart, Result
 from agent.core.company import Company
 from agent.core.effects import Answer
@@ -78,6 +80,15 @@ class Station:
             message = "the ledger is full: make room"
             raise JournalFull(message)
         return 2 if session == GIVEN_UP else 0
+
+    async def annotate(self, session: str, change: Change) -> Annotation:
+        if session == BROKEN:
+            message = "the ledger is full: make room"
+            raise JournalFull(message)
+        if session != GIVEN_UP:
+            message = f"there is no session {session}"
+            raise CannotAnnotate(message)
+        return change.applied(Annotation(Decimal(7), "before"))
 
     def status(self) -> Json:
         return status_document(self.state, ServiceViews("NL-1", "1.0.0", 12.34))
@@ -156,18 +167,26 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 async def station(directory: Path) -> AsyncIterator[Station]:
     station = Station()
-    station.server = ControlServer(directory, station.post, station.status, view=station.view, resend=station.resend)
+    station.server = ControlServer(
+        directory, station.post, station.status, view=station.view, resend=station.resend, annotate=station.annotate
+    )
     async with serving(station.server):
         yield station
 
 
 def silent(directory: Path, post: Callable[[Event], None] = lambda _event: None, within: float = 10.0) -> ControlServer:
     """Return a server whose core never answers."""
-    return ControlServer(directory, post, dict, view=untouched, resend=nothing, answer_within_s=within)
+    return ControlServer(
+        directory, post, dict, view=untouched, resend=nothing, annotate=unchanged, answer_within_s=within
+    )
 
 
 async def nothing(_session: str) -> int:
     return 0
+
+
+async def unchanged(_session: str, _change: Change) -> Annotation:
+    return Annotation()
 
 
 def untouched() -> StationView:
@@ -212,6 +231,49 @@ async def test_status_is_answered_without_asking_the_core(station: Station, dire
 async def test_what_was_given_up_is_queued_again(directory: Path, session: str, answer: Json) -> None:
     async with connected(directory) as client:
         assert await client.ask("resend", session=session) == answer
+
+
+@pytest.mark.usefixtures("station")
+@pytest.mark.parametrize(
+    ("session", "members", "answer"),
+    [
+        (
+            GIVEN_UP,
+            {"odometer": "8"},
+            {"ok": True, "result": {"session": GIVEN_UP, "odometer_km": 8, "note": "before"}},
+        ),
+        (
+            GIVEN_UP,
+            {"clear": ["odometer"], "note": "now"},
+            {"ok": True, "result": {"session": GIVEN_UP, "odometer_km": None, "note": "now"}},
+        ),
+        (
+            GIVEN_UP,
+            {"note": ""},
+            {"ok": False, "error": "note is empty: write something, or clear the note", "exit": 2},
+        ),
+        (BROKEN, {"note": "x"}, {"ok": False, "error": "the ledger is full: make room", "exit": 1}),
+        (
+            GIVEN_UP.replace("1", "2"),
+            {"note": "x"},
+            {"ok": False, "error": f"there is no session {GIVEN_UP.replace('1', '2')}", "exit": 1},
+        ),
+        (
+            "019a",
+            {"note": "x"},
+            {
+                "ok": False,
+                "error": "session: give the whole id, as `wallbox-agent sessions list --json` has it",
+                "exit": 2,
+            },
+        ),
+    ],
+)
+async def test_what_stands_beside_a_session_is_changed(
+    directory: Path, session: str, members: Json, answer: Json
+) -> None:
+    async with connected(directory) as client:
+        assert await client.ask("annotate", session=session, **members) == answer
 
 
 async def test_link_becomes_a_command_and_the_answer_tells_the_state(station: Station, directory: Path) -> None:
@@ -475,7 +537,12 @@ async def test_a_client_that_does_not_read_is_cut_off_and_blocks_nobody(
 ) -> None:
     monkeypatch.setattr(control, "SEND_WITHIN_S", 0.2)
     server = ControlServer(
-        directory, lambda _event: None, lambda: {"filler": "x" * 500_000}, view=untouched, resend=nothing
+        directory,
+        lambda _event: None,
+        lambda: {"filler": "x" * 500_000},
+        view=untouched,
+        resend=nothing,
+        annotate=unchanged,
     )
     async with serving(server), connected(directory) as other:
         with socket.socket(socket.AF_UNIX) as slow:
@@ -531,7 +598,12 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read(
 ) -> None:
     monkeypatch.setattr(control, "CLOSE_WITHIN_S", 0.05)
     server = ControlServer(
-        directory, lambda _event: None, lambda: {"filler": "x" * 3_000_000}, view=untouched, resend=nothing
+        directory,
+        lambda _event: None,
+        lambda: {"filler": "x" * 3_000_000},
+        view=untouched,
+        resend=nothing,
+        annotate=unchanged,
     )
     with socket.socket(socket.AF_UNIX) as slow:
         async with serving(server) as task:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.buffer.annotation import Annotation, Change
 from agent.core.commands import (
     BlockCard,
     Command,
@@ -18,7 +21,7 @@ from agent.core.commands import (
     UnlinkCompany,
 )
 from agent.core.model import EvseId, IdToken, Profile
-from agent.runtime.requests import SettingRequest, command_of, company_code, id_token
+from agent.runtime.requests import SettingRequest, annotation_of, command_of, company_code, id_token
 
 UID = IdToken("04A1B2C3")
 
@@ -131,7 +134,39 @@ def test_a_value_may_be_empty_but_not_missing_or_endless() -> None:
         command_of({**request, "value": "60\n"})
 
 
+@pytest.mark.parametrize(
+    ("request_", "change"),
+    [
+        ({"odometer": "48123"}, Change(Annotation(Decimal(48_123)))),
+        ({"odometer": " 0 ", "note": " a "}, Change(Annotation(Decimal(0), "a"))),
+        ({"clear": ["note", "odometer"]}, Change(Annotation(), frozenset({"note", "odometer_km"}))),
+        ({"note": "x", "clear": ["odometer"]}, Change(Annotation(note="x"), frozenset({"odometer_km"}))),
+    ],
+)
+def test_what_stands_beside_a_session_is_changed_as_asked(request_: dict[str, object], change: Change) -> None:
+    assert annotation_of(request_) == change
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({}, "nothing to add"),
+        ({"clear": []}, "nothing to add"),
+        ({"odometer": 48_123}, "odometer is '48123', allowed are whole km"),
+        ({"odometer": ["1"]}, "odometer is"),
+        ({"note": 7}, "note is empty"),
+        ({"clear": "note"}, "clear is 'note', allowed are odometer and note"),
+        ({"clear": ["odometer_km"]}, "allowed are odometer and note"),
+        ({"clear": [[]]}, "allowed are odometer and note"),
+        ({"clear": {"note": 1}}, "allowed are odometer and note"),
+    ],
+)
+def test_what_cannot_stand_beside_a_session_is_refused(request_: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        annotation_of(request_)
+
+
 def test_an_unknown_command_is_answered_with_those_that_are_known() -> None:
-    words = "unknown command 'frobnicate': known are status, resend, link, unlink, start, stop"
+    words = "unknown command 'frobnicate': known are status, resend, annotate, link, unlink, start, stop"
     with pytest.raises(ValueError, match=words):
         command_of({"command": "frobnicate"})

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.deliveries import CLOUD, Delivery, DeliveryState, Reported
 from agent.buffer.ledger import Refund, SessionRecord
 from agent.buffer.timeline import Trust
@@ -18,7 +19,6 @@ from agent.core.prices_limits import money
 from agent.core.tariff import Basis, Cost
 from agent.statement.making import statement_of
 from agent.statement.model import (
-    Annotation,
     Device,
     Found,
     Location,

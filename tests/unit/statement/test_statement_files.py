@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.deliveries import Reported
 from agent.buffer.ledger import SessionRecord
 from agent.core.facts import Period, StartTrigger
@@ -25,7 +26,7 @@ from agent.core.tariff import Basis
 from agent.statement.cdr import cdrs, missing
 from agent.statement.document import document_of, signed_text
 from agent.statement.files import CONTENT, FORMATS, Form, made, name_of
-from agent.statement.model import Annotation, Device, Location, Origin, Pricing, Seal, Statement
+from agent.statement.model import Device, Location, Origin, Pricing, Seal, Statement
 from agent.statement.sheet import COSTS, HEADER
 from agent.statement.workbook import sessions_of
 from tests.unit.statement import book
@@ -318,7 +319,8 @@ def test_periods_of_one_price_are_charging_periods() -> None:
 
 def test_what_has_no_price_or_no_end_has_no_cdr() -> None:
     records = [book.session(1, cost=None, refund=None), book.running()]
-    assert cdrs(book.statement(records)) == []
+    statement = book.statement(records)
+    assert cdrs(statement.lines, {}, statement.site) == []
 
 
 def test_marks_are_remarked() -> None:
@@ -326,6 +328,21 @@ def test_marks_are_remarked() -> None:
     record = book.session(cost=cost, quality=(Quality.METER_GAP,), reporting=Reported.LOCAL_ONLY)
     (cdr,) = ocpi(book.statement([record]))
     assert cdr["remark"] == "local-only; meter-gap; surcharge 1.00; refund 2.64"
+
+
+@pytest.mark.parametrize("note", ["Visit to Müritz", "=HYPERLINK(1)", "https://example.org", "48123", "x" * 255])
+def test_what_was_added_has_a_sheet_of_its_own_where_anything_was(note: str) -> None:
+    records = [book.session(1), book.session(2)]
+    added = {records[1].id: Annotation(Decimal(48_123), note)}
+    found = workbook(book.statement(records, annotations=added))
+    assert found.sheetnames == ["Sessions", "Cards", "Notes", "Statement"]
+    head, row = found["Notes"].iter_rows(values_only=True)
+    assert head == ("id", "card", "end", "odometer_km", "note")
+    end = datetime(2026, 11, 22, 0, 41, 59)  # noqa: DTZ001  # local, as spreadsheets have it
+    assert row == (records[1].id, "NL-WEX-CNQPWFBEK", end, 48_123, note)
+    assert [cell.data_type for cell in found["Notes"][2]][-1] == "s"
+    assert list(found["Sessions"].iter_rows(max_row=1, values_only=True)) == [HEADER]
+    assert workbook(book.statement(records)).sheetnames == ["Sessions", "Cards", "Statement"]
 
 
 # ---- JSON ------------------------------------------------------------------------------------------------------------

@@ -18,13 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.buffer.annotation import Annotation
 from agent.buffer.deliveries import Reported
 from agent.buffer.timeline import Trust
 from agent.core.model import IdToken, Quality
 from agent.core.tariff import Basis
 from agent.statement.files import Form, made
 from agent.statement.language import LANGUAGES, Language, language
-from agent.statement.model import Annotation, Device, Location, Origin, Pricing, Seal, Statement
+from agent.statement.model import Device, Location, Origin, Pricing, Seal, Statement
 from tests.unit.statement import book
 
 PLAIN: Final = Form()

@@ -12,9 +12,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from agent.buffer.annotation import Annotation, Annotator, Change
+from agent.buffer.chain import Station as Signing
 from agent.buffer.database import open_database
 from agent.buffer.journal import SqliteJournal
+from agent.buffer.ledger import sessions
 from agent.buffer.reader import open_reader
+from agent.buffer.sealing import Sealer
 from agent.core.facts import Fact, SessionEnded, SessionSampled, SessionStarted, StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
@@ -29,11 +33,12 @@ from agent.core.model import (
     StopReason,
     Wh,
 )
+from agent.core.prices_terms import flat_tariff
 from agent.core.state import Card, EvseState, StationState, Tokens, durable
 from agent.core.tariff import Basis, Dimension, Element, PriceComponent, Tariff, Terms
-from agent.statement.model import Annotation, Found, Pricing
+from agent.statement.model import Found, Pricing
 from agent.statement.month import Month
-from agent.statement.sources import find
+from agent.statement.sources import find, lines
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 TOKEN = IdToken("04A1B2C3D4E5F6")
@@ -77,9 +82,7 @@ def facts(
     return found
 
 
-def found(
-    folder: Path, month: Month, *commits: Sequence[Fact], annotations: dict[str, Annotation] | None = None
-) -> Found:
+def found(folder: Path, month: Month, *commits: Sequence[Fact]) -> Found:
     """Write a ledger, and return what it has of a month."""
     card = Card(TOKEN, Profile.FLEET, "NL-WEX-CNQPWFBEK", "NL-WEX-C00000017-0", "Kim")
     state = StationState((EvseState(EvseId(1)),), tokens=Tokens({TOKEN.key: card}))
@@ -94,7 +97,7 @@ def found(
 
     asyncio.run(write())
     with open_reader(folder) as connection:
-        return find(connection, month, AMSTERDAM, annotations)
+        return find(connection, month, AMSTERDAM)
 
 
 def numbers(what: Found) -> list[int]:
@@ -154,6 +157,20 @@ def test_trigger_serial_and_price_come_from_the_start(tmp_path: Path) -> None:
     assert second.pricing is None
 
 
+def test_the_statement_names_the_flat_price_of_its_year(tmp_path: Path) -> None:
+    years = replace(FLAT, tariff=flat_tariff("EUR", {2026: Decimal("0.34"), 2027: Decimal("0.36")}))
+    over = facts(1, local("2026-12-31T23:00"), local("2027-01-01T00:30"), terms=years)
+    before = facts(2, local("2026-12-31T20:00"), local("2026-12-31T23:00"), terms=years)
+    (january,) = found(tmp_path, Month(2027, 1), over, before).origins.values()
+    assert january.pricing == Pricing(Basis.FLAT, Decimal("0.36"), "EUR")
+    with open_reader(tmp_path) as connection:
+        (december,) = find(connection, Month(2026, 12), AMSTERDAM).origins.values()
+        (one, _) = sessions(connection)
+        (later,) = lines(connection, [replace(one, stopped_at=local("2028-02-01T00:00"))])
+    assert december.pricing == Pricing(Basis.FLAT, Decimal("0.34"), "EUR")
+    assert later.origin.pricing == Pricing(Basis.FLAT)
+
+
 def test_bases_of_the_whole_year_are_told(tmp_path: Path) -> None:
     tariff = replace(FLAT, basis=Basis.TARIFF)
     commits = [
@@ -166,13 +183,20 @@ def test_bases_of_the_whole_year_are_told(tmp_path: Path) -> None:
 
 
 def test_names_and_notes_are_beside_the_sessions(tmp_path: Path) -> None:
-    commit = facts(1, local("2026-11-05T10:00"), local("2026-11-05T11:00"))
+    begin, end = local("2026-11-05T10:00"), local("2026-11-05T11:00")
+    bare = found(tmp_path, Month(2026, 11), facts(1, begin, end), facts(2, begin, end))
     note = Annotation(Decimal(48_123), "visit")
-    what = found(
-        tmp_path, Month(2026, 11), commit, annotations={"019a1234-0000-7000-8000-000000000001": note, "other": note}
-    )
+
+    async def annotate() -> None:
+        async with open_database(tmp_path) as database:
+            journal = SqliteJournal(database, ("cloud",), Sealer(database, tmp_path, Signing("NL-1", "1.0.0")))
+            await Annotator(database, journal, lambda: at(end)).annotate(bare.records[1].id, Change(note))
+
+    asyncio.run(annotate())
+    with open_reader(tmp_path) as connection:
+        what = find(connection, Month(2026, 11), AMSTERDAM)
     assert what.names == {TOKEN.key: ("NL-WEX-C00000017-0", "Kim")}
-    assert list(what.annotations.values()) == [note]
+    assert (bare.annotations, what.annotations) == ({}, {bare.records[1].id: note})
     assert what.records[0].card == "NL-WEX-CNQPWFBEK"
 
 
