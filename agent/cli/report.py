@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from agent.cli.context import REFUSED, USAGE, CommandFailed, say, write_bytes
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -85,20 +84,15 @@ def report(context: Context, options: argparse.Namespace) -> int:
 
 def statement_of(config: AgentConfig, month: Month) -> Statement:
     """Return a month's statement from the ledger, sealed where it has evidence. Raises: CommandFailed, JournalError."""
-    from agent.cli import evidence
-    from agent.cli.ledger import read
+    from agent.cli.evidence import key_in_use
+    from agent.cli.ledger import entered
     from agent.runtime.config.statements import site_of
-    from agent.statement import making, sources
-    from agent.statement.model import Found
+    from agent.statement.reading import statement_of as read
 
-    site = site_of(config)
-
-    def query(connection: sqlite3.Connection) -> list[Found]:
-        return [sources.find(connection, month, site.zone)]
-
-    found = read(config.station.state_dir, query)
-    statement = making.statement_of(month, found[0] if found else Found(), site, _now())
-    return evidence.sealed(config.station.state_dir, statement)
+    state_dir = config.station.state_dir
+    entered(state_dir)
+    with key_in_use(state_dir):
+        return read(state_dir, month, site_of(config), _now())
 
 
 def _wanted(context: Context, options: argparse.Namespace) -> Mapping[str, str]:

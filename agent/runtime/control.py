@@ -31,6 +31,7 @@ from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import changed
 from agent.runtime.keys import change_of, key_named
 from agent.runtime.requests import (
+    DELIVER,
     RESEND,
     SOCKET,
     STATUS,
@@ -159,19 +160,22 @@ class ControlServer:
         *,
         view: Callable[[], StationView],
         resend: Callable[[str], Awaitable[int]],
+        deliver: Callable[[Request], Awaitable[object]] | None = None,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
 
         post: takes events of the core; status: the ``status --json`` document of this moment; view: what decides how
         configuration keys may be changed; resend: puts what was given up of a session back into the queue, returns how
-        many messages that is, and raises JournalError.
+        many messages that is, and raises JournalError; deliver: delivers a month's statement, returns what came of it,
+        and raises ValueError and AgentError.
         """
         self._path = state_dir / SOCKET
         self._post = post
         self._status = status
         self._view = view
         self._resend = resend
+        self._deliver = deliver
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -261,19 +265,25 @@ class ControlServer:
 
     async def _answer(self, line: bytes) -> Document:
         try:
-            request = request_of(line)
-            if request.get("command") == STATUS:
-                return success(self._status())
-            if request.get("command") == RESEND:
-                return await self._send_again(session_of(request))
-            command = command_of(request)
-            if isinstance(command, SettingRequest):
-                return await self._change(command)
-            return self._reply(await self._outcome(command))
-        except (Refused, Unanswered) as error:
+            return await self._carried_out(request_of(line))
+        except (Refused, Unanswered, AgentError) as error:
             return failure(str(error), REFUSED)
         except ValueError as error:
             return failure(str(error), USAGE)
+
+    async def _carried_out(self, request: Request) -> Document:
+        """Do what is asked for. Raises: Refused, ValueError, Unanswered, AgentError."""
+        name = request.get("command")
+        if name == STATUS:
+            return success(self._status())
+        if name == RESEND:
+            return await self._send_again(session_of(request))
+        if name == DELIVER and self._deliver is not None:
+            return success(await self._deliver(request))
+        command = command_of(request)
+        if isinstance(command, SettingRequest):
+            return await self._change(command)
+        return self._reply(await self._outcome(command))
 
     async def _change(self, request: SettingRequest) -> Document:
         """Change a configuration key by the rules of ChangeConfiguration; the result is what holds then.

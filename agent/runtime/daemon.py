@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from agent import __version__
 from agent.buffer.chain import Station as Signing
 from agent.buffer.database import Database, open_database
-from agent.buffer.journal import PreviousRun, SqliteJournal
+from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.buffer.owner import claim
 from agent.buffer.reserve import Reserve
 from agent.buffer.sealing import Sealer
 from agent.buffer.upkeep import Limits, Upkeep, prepare, words_of
-from agent.core.company import Company
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
 from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
 from agent.core.recovery import recover
-from agent.core.settings import Overrides, Settings
-from agent.core.state import Availability, Durable, IdSource, Tokens, restored
+from agent.core.settings import Settings
+from agent.core.state import restored
 from agent.evse.modbus_evse import EvseOptions, EvseSettings, ModbusEvse, open_evse
 from agent.fieldbus.bus import Wires
 from agent.meter.modbus_meter import MeterSettings, ModbusMeter, open_meter
@@ -40,14 +39,17 @@ from agent.ocpp.link import Endpoint
 from agent.ocpp.negotiate import offered
 from agent.ocpp.service import OcppService, ServiceConfig
 from agent.rfid.reader import ReaderSettings, SerialReader, open_reader
+from agent.runtime.beginning import cause_of, new_ledger
 from agent.runtime.clock import SystemClock, boot_id
 from agent.runtime.commander import Commander
 from agent.runtime.config import AgentConfig
 from agent.runtime.control import ControlServer, ControlUnavailable, acquire
+from agent.runtime.delivering import office_of
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
 from agent.runtime.polling import EVSE_INTERVAL_S, Poll, ask_evse, ask_meter
+from agent.runtime.requests import Request, delivery_of
 from agent.runtime.status import ClockView, CloudState, CloudView, Installed, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
@@ -118,8 +120,14 @@ class Daemon:
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
         self.control = ControlServer(
-            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
+            config.station.state_dir,
+            self.loop.post,
+            self.status,
+            view=self._view,
+            resend=self._resend,
+            deliver=self._deliver,
         )
+        self.office = office_of(config, self.database, self.clock)
         self.performer.destinations.update({CLOUD: self.service, "control": self.control})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
 
@@ -155,6 +163,7 @@ class Daemon:
             installed={i: installed(h) for i, h in self.halls.items()},
             ledger_error=self.loop.journal_error,
             ledger=self.upkeep.view(),
+            deliveries=self.office.view(),
         )
         return status_document(self.loop.state, views)
 
@@ -165,6 +174,11 @@ class Daemon:
     def _services(self, notifier: Notifier) -> list[Work]:
         services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier)]
         services.append(self.journal.seal_due(self.clock.now))
+        services.append(self.office.tidy())
+        services += (
+            self._supervised("delivery", courier.run, (JournalError,), lambda e: log.debug(str(e)))
+            for courier in self.office.couriers
+        )
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
             services += [hall.evse_poll.run()] if hall.evse_poll else []
@@ -330,6 +344,10 @@ class Daemon:
         self.service.facts_committed()
         return messages
 
+    async def _deliver(self, request: Request) -> object:
+        zone = ZoneInfo(self.config.station.timezone)
+        return await self.office.ask(*delivery_of(request, self.clock.now().wall, zone))
+
     def _view(self) -> StationView:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
@@ -357,26 +375,6 @@ def signing(config: AgentConfig) -> Signing:
         evse_ids={n: c.evse_id for n, c in connectors.items()},
         meters={n: c.meter.model for n, c in connectors.items()},
     )
-
-
-def new_ledger() -> Durable:
-    """Return the durable state of a station that has never run; its ids come from a seed of its own."""
-    return Durable(
-        sessions={},
-        availability={},
-        tokens=Tokens(),
-        overrides=Overrides(),
-        company=Company(),
-        ids=IdSource(seed=secrets.token_hex(16)),
-        station=Availability(),
-    )
-
-
-def cause_of(previous: PreviousRun | None, boot: int) -> StopReason:
-    """Return why the last run ended: the process alone, or the machine without being stopped in order."""
-    if previous is None or previous.boot == boot or previous.ended is not None:
-        return StopReason.REBOOT
-    return StopReason.POWER_LOSS
 
 
 def version() -> str:

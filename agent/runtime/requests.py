@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Final, NoReturn, TypeAlias
 
 from agent.core.card import CardKind, Limit
@@ -30,6 +31,7 @@ from agent.core.commands import (
     UnlinkCompany,
 )
 from agent.core.model import EvseId, IdToken, Profile
+from agent.statement.month import Month, month_of
 
 Request: TypeAlias = Mapping[str, object]
 
@@ -41,6 +43,7 @@ VALUE_LENGTH: Final = 500
 """OCPP 1.6 ed. 2, section 7.29 (KeyValue)."""
 STATUS: Final = "status"
 RESEND: Final = "resend"
+DELIVER: Final = "deliver"
 SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 
@@ -78,11 +81,28 @@ def session_of(request: Request) -> str:
     return session
 
 
+def delivery_of(request: Request, now: datetime, zone: tzinfo) -> tuple[Month, str | None]:
+    """Return the month whose statement is to be delivered, and to whom, None for all. Raises: ValueError."""
+    return begun(_text(request, "month"), now, zone), _optional(request, "name")
+
+
+def begun(typed: str, now: datetime, zone: tzinfo) -> Month:
+    """Return a month that was typed, and has begun. Raises: ValueError."""
+    try:
+        month = month_of(typed)
+    except ValueError as error:
+        message = f"{typed!r} is no month: write one like 2026-11"
+        raise ValueError(message) from error
+    if month.begin(zone) > now:
+        _refuse(f"{month} has not begun yet: name a month that has")
+    return month
+
+
 def command_of(request: Request) -> Command | SettingRequest:
     """Return the command that a request asks for, or the key that it changes. Raises: ValueError."""
     name = request.get("command")
     if not isinstance(name, str) or (name not in BUILDERS and name not in SETTINGS):
-        _refuse(f"unknown command {name!r}: known are {STATUS}, {RESEND}, {', '.join((*BUILDERS, *SETTINGS))}")
+        _refuse(f"unknown command {name!r}: known are {', '.join((STATUS, RESEND, DELIVER, *BUILDERS, *SETTINGS))}")
     if name in SETTINGS:
         return SettingRequest(_text(request, "key"), _value(request) if name == CONFIG_SET else None)
     return BUILDERS[name](request)
