@@ -91,7 +91,7 @@ def begun(typed: str, now: datetime, zone: tzinfo) -> Month:
     try:
         month = month_of(typed)
     except ValueError as error:
-        message = f"{typed!r} is no month: write one like 2026-11"
+        message = f"{typed!r} is no month: write one like 2026-11, or `compare`"
         raise ValueError(message) from error
     if month.begin(zone) > now:
         _refuse(f"{month} has not begun yet: name a month that has")

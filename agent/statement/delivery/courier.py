@@ -22,7 +22,7 @@ from agent.statement.delivery.parcel import Parcel, Press, Way, figures
 from agent.statement.delivery.plan import Shipment
 from agent.statement.delivery.record import Record
 from agent.statement.model import State, Statement
-from agent.statement.month import Month
+from agent.statement.month import Month, month_at
 
 log = structlog.get_logger(__name__)
 
@@ -138,8 +138,9 @@ class Courier:
 
     def _rest(self) -> float:
         """Return how long (s) nothing is to be done."""
-        now = self._clock.now().mono
-        return max(min([LOOK_S, *(row.due - now for row in self._rows.values() if row.pending)]), 0.0)
+        now, zone = self._clock.now(), self._press.site.zone
+        month_s = (month_at(now.wall, zone).end(zone) - now.wall).total_seconds()
+        return max(min([LOOK_S, month_s, *(row.due - now.mono for row in self._rows.values() if row.pending)]), 0.0)
 
     async def _handle(self, month: Month) -> None:
         """Make the statement, and deliver it where that is to be done."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -51,7 +51,8 @@ class Errands:
 
     def __init__(self) -> None:
         """Run nothing yet."""
-        self._thread: threading.Thread | None = None
+        self._last: Future[Any] = Future()
+        self._last.set_result(None)
 
     async def run(self, work: Callable[[Line], T], within_s: float) -> T:
         """Return what ``work`` returns; cut off after ``within_s``, and when the caller is cancelled.
@@ -59,11 +60,12 @@ class Errands:
         Raises: NotReached, also where the errand before has not come back, or failed by a defect: a charge goes on
         whatever becomes of a statement.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if not self._last.done():
             raise NotReached(STUCK)
         line, done = Line(), Future[T]()
-        self._thread = threading.Thread(target=_perform, args=(work, line, done), name="delivery", daemon=True)
-        self._thread.start()
+        self._last = done
+        done.set_running_or_notify_cancel()  # from here on nobody can take it back
+        threading.Thread(target=_perform, args=(work, line, done), name="delivery", daemon=True).start()
         try:
             async with asyncio.timeout(within_s):
                 return await asyncio.wrap_future(done)
@@ -74,8 +76,6 @@ class Errands:
 
 
 def _perform(work: Callable[[Line], T], line: Line, done: Future[T]) -> None:
-    if not done.set_running_or_notify_cancel():
-        return
     try:
         result = work(line)
     except NotReached as error:

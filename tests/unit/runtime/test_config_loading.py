@@ -237,7 +237,6 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
         "cloud.client_cert_file",
         "cloud.client_key_file",
         "report_to",
-        "delivery",
         "mqtt",
         "metrics",
         "rfid.crc",

@@ -132,6 +132,6 @@ def test_a_value_may_be_empty_but_not_missing_or_endless() -> None:
 
 
 def test_an_unknown_command_is_answered_with_those_that_are_known() -> None:
-    words = "unknown command 'frobnicate': known are status, resend, link, unlink, start, stop"
+    words = "unknown command 'frobnicate': known are status, resend, deliver, link, unlink, start, stop"
     with pytest.raises(ValueError, match=words):
         command_of({"command": "frobnicate"})
