@@ -30,7 +30,7 @@ from agent.core.tariff import Dimension, Element, PriceComponent, Tariff
 from agent.ocpp import negotiate
 from agent.ocpp.lane import Lane
 from agent.ocpp.rpc import JsonObject
-from agent.runtime.daemon import cause_of, new_ledger
+from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from tests.unit.core.charger import Site
 

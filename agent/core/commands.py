@@ -9,6 +9,7 @@ from typing import TypeAlias
 from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
+from agent.core.payment import Payment
 from agent.core.settings import Settings, SettingValue
 
 
@@ -146,6 +147,13 @@ class PushCompanyLink:
 
 
 @dataclass(frozen=True, slots=True)
+class PushPayment:
+    """The central system confirms that a month was paid."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
 class LinkCompany:
     """Link the station to a company (the CLI's ``link``)."""
 
@@ -279,6 +287,7 @@ Command: TypeAlias = (
     | TriggerMessage
     | PushCompanySettings
     | PushCompanyLink
+    | PushPayment
     | LinkCompany
     | UnlinkCompany
     | CardCommand

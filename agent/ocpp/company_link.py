@@ -10,12 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Final, TypeAlias
 
-from agent.core.commands import GetCards, Outcome, PushCards, PushCompanyLink, PushCompanySettings, Result
+from agent.core.commands import GetCards, Outcome, PushCards, PushCompanyLink, PushCompanySettings, PushPayment, Result
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.events import LinkFailure
 from agent.core.ocpi import tariff_from_json
+from agent.core.payments import MESSAGE as PAID_PUSH
+from agent.core.payments import payment_from_json
 from agent.ocpp import card_messages
 from agent.ocpp.dialect import Transferred, TransferStatus
 
@@ -26,6 +28,8 @@ SETTINGS_PUSH: Final = "CompanySettings"
 LINK_PUSH: Final = "CompanyLink"
 CARDS_PUSH: Final = "Cards"
 CARDS_QUERY: Final = "GetCards"
+
+Pushed: TypeAlias = PushCompanySettings | PushCompanyLink | PushPayment | PushCards | GetCards
 
 CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 TEXT_LENGTH: Final = 255
@@ -113,20 +117,22 @@ def answer_data(outcome: Outcome) -> str | None:
     return None if outcome.cards is None else _dump(card_messages.report(outcome.cards))
 
 
-def pushed(message: str, data: str) -> PushCompanySettings | PushCompanyLink | PushCards | GetCards | None:
+def pushed(message: str, data: str) -> Pushed | None:
     """Return the command that the central system pushes, None for a message that is not known.
 
     Raises: ValueError in words where the data are not valid: they are refused whole.
     """
     if message == CARDS_QUERY:
         return GetCards()
-    if message not in {SETTINGS_PUSH, LINK_PUSH, CARDS_PUSH}:
+    if message not in {SETTINGS_PUSH, LINK_PUSH, CARDS_PUSH, PAID_PUSH}:
         return None
     content = _object(data)
     if not content:
         raise ValueError("data is not a JSON object")
     if message == CARDS_PUSH:
         return card_messages.sent(content)
+    if message == PAID_PUSH:
+        return PushPayment(payment_from_json(content))
     if message == SETTINGS_PUSH:
         return PushCompanySettings(settings_from_json(content))
     status = _status(content)

@@ -15,8 +15,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from agent import __version__
-from agent.buffer.chain import Station as Signing
 from agent.buffer.database import Database, open_database
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
@@ -39,12 +37,12 @@ from agent.ocpp.link import Endpoint
 from agent.ocpp.negotiate import offered
 from agent.ocpp.service import OcppService, ServiceConfig
 from agent.rfid.reader import ReaderSettings, SerialReader, open_reader
-from agent.runtime.beginning import cause_of, new_ledger
 from agent.runtime.clock import SystemClock, boot_id
 from agent.runtime.commander import Commander
 from agent.runtime.config import AgentConfig
 from agent.runtime.control import ControlServer, ControlUnavailable, acquire
 from agent.runtime.delivering import office_of
+from agent.runtime.foundation import cause_of, new_ledger, signing, version
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
@@ -364,22 +362,6 @@ def installed(hall: Hall) -> Installed:
         warnings=() if doubt is None else (doubt,),
         evse_warnings=() if set_up is None else (set_up,),
     )
-
-
-def signing(config: AgentConfig) -> Signing:
-    """Return what evidence records say of the station and its connectors."""
-    connectors = {EvseId(n): c for n, c in enumerate(config.connectors, start=1)}
-    return Signing(
-        id=config.station.id,
-        version=version(),
-        evse_ids={n: c.evse_id for n, c in connectors.items()},
-        meters={n: c.meter.model for n, c in connectors.items()},
-    )
-
-
-def version() -> str:
-    """Return the installed version of the agent."""
-    return __version__
 
 
 async def run(config: AgentConfig, path: Path) -> int:

@@ -38,6 +38,7 @@ def statement_of(month: Month, found: Found, site: Site, now: datetime) -> State
         cards=_cards(lines, found, currency),
         totals=sums([line.record for line in lines], currency),
         serials=_serials(lines),
+        payment=found.payment,
     )
 
 

@@ -13,6 +13,7 @@ from agent.buffer.ledger import SessionRecord, cards, sessions
 from agent.buffer.timeline import BOOTS, Timeline, timeline
 from agent.core.facts import SessionEnded, SessionSampled, SessionStarted
 from agent.core.model import Profile
+from agent.core.payment import Payment
 from agent.core.tariff import Basis, Dimension, Terms
 from agent.statement.model import Annotation, Found, Origin, Pricing
 from agent.statement.month import Month
@@ -25,6 +26,7 @@ SELECT DISTINCT CASE json_type(a.json, '$.terms')
 FROM session AS s JOIN fact AS a ON a.seq = s.start_fact JOIN fact AS z ON z.seq = s.end_fact
 WHERE s.profile <> 'private' AND z.wall >= ? AND z.wall < ?
 """
+PAYMENT: Final = "SELECT schema, json FROM slice WHERE kind = 'payment' AND key = ?"
 KINDS: Final = {"session-started": SessionStarted, "session-sampled": SessionSampled, "session-ended": SessionEnded}
 
 
@@ -54,7 +56,13 @@ def find(
         names={card.id_token.key: (card.ema_id, card.name) for card in cards(connection)},
         annotations={r.id: annotations[r.id] for r in chosen if r.id in annotations} if annotations else {},
         bases=_bases(connection, month.year, zone),
+        payment=_payment(connection, month),
     )
+
+
+def _payment(connection: sqlite3.Connection, month: Month) -> Payment | None:
+    row = connection.execute(PAYMENT, (str(month),)).fetchone()
+    return None if row is None else load(Payment, *row)
 
 
 def _last_seen(connection: sqlite3.Connection, record: SessionRecord, known: Timeline) -> datetime:

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from agent.buffer.database import Database, open_database
+from agent.buffer.deliveries import CLOUD
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.core.effects import Restart, Stop
@@ -26,7 +27,7 @@ from agent.ocpp.link import Endpoint
 from agent.ocpp.service import LinkState, OcppService, ServiceConfig
 from agent.runtime.clock import SystemClock
 from agent.runtime.commander import Commander
-from agent.runtime.daemon import CLOUD, cause_of, new_ledger
+from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from agent.runtime.perform import Performer
 from agent.runtime.polling import Poll, ask_evse, ask_meter

@@ -42,7 +42,7 @@ from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, 
 from agent.ocpp import negotiate
 from agent.ocpp.lane import Lane
 from agent.ports import OutboxRow
-from agent.runtime.daemon import cause_of, new_ledger
+from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from tests.durability.tape import Tape
 from tests.durability.world import (

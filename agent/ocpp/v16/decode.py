@@ -26,6 +26,7 @@ from agent.core.commands import (
     PushCards,
     PushCompanyLink,
     PushCompanySettings,
+    PushPayment,
     RemoteStart,
     RemoteStop,
     Reset,
@@ -87,7 +88,7 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
             return configuration.report(station, command.keys)
         case ChangeSetting() | LinkCompany() | UnlinkCompany():
             return configuration.changed(outcome)
-        case PushCompanySettings() | PushCompanyLink() | PushCards() | GetCards():
+        case PushCompanySettings() | PushCompanyLink() | PushPayment() | PushCards() | GetCards():
             return _transferred(outcome)
         case GetLocalListVersion():
             return {"listVersion": local_list.SWITCHED_OFF if outcome.list_version is None else outcome.list_version}
