@@ -181,8 +181,8 @@ class Statement:
 
     pricings: what its sessions were priced by, at least one, the newest last; others: what else other sessions of the
     year were. lines: fleet sessions that ended in it and, while it runs, open ones; oldest first. currency: None where
-    there are several, or nothing has a price. serials: numbers of the meters seen, by connector. payment: None until the
-    central system confirms one.
+    there are several, or nothing has a price. serials: numbers of the meters seen, by connector. payment: None until
+    the central system confirms one.
     """
 
     month: Month

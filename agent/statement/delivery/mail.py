@@ -117,8 +117,10 @@ class Mail:
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(parcel.text)
         for paper in parcel.papers.values():
-            kind, _, rest = paper.content_type.partition(";")[0].partition("/")
-            letter.add_attachment(paper.content, maintype=kind, subtype=rest, filename=paper.name)
+            media, _, charset = paper.content_type.partition("; charset=")
+            kind, _, rest = media.partition("/")
+            params = {"charset": charset} if charset else {}
+            letter.add_attachment(paper.content, maintype=kind, subtype=rest, filename=paper.name, params=params)
         return letter
 
 

@@ -8,7 +8,7 @@ import email.policy
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -62,12 +62,11 @@ class Payroll:
     @contextmanager
     def running(self, certificate: str | None = "good") -> Iterator[Payroll]:
         """Serve meanwhile; certificate: None for a server without TLS."""
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        server = WebServer(self)
         if certificate is not None:
             server.socket = presenting(certificate).wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
-        server.daemon_threads, server.block_on_close = True, False
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -80,33 +79,46 @@ class Payroll:
             thread.join()
 
 
-def _handler(payroll: Payroll) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  # the name that the library calls
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            post = Post(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            status, headers, text = payroll.answer(post)
-            payroll.got.append(post)
-            payroll.arrived.set()
-            if status == HANG:
-                payroll.closing.wait()
-                return
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(text)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text)
+class WebServer(ThreadingHTTPServer):
+    """Serves one payroll."""
 
-        def log_message(self, *_: Any) -> None:  # noqa: ANN401  # the library's
-            """Say nothing."""
+    daemon_threads = True
+    block_on_close = False
 
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (OSError, ValueError):
-                self.close_connection = True
+    def __init__(self, payroll: Payroll) -> None:
+        super().__init__(("127.0.0.1", payroll.port), WebHandler)
+        self.payroll = payroll
 
-    return Handler
+
+class WebHandler(BaseHTTPRequestHandler):
+    """Answers requests as its payroll says."""
+
+    server: WebServer
+
+    def do_POST(self) -> None:
+        payroll, body = self.server.payroll, self.rfile.read(int(self.headers["Content-Length"]))
+        post = Post(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        status, headers, text = payroll.answer(post)
+        payroll.got.append(post)
+        payroll.arrived.set()
+        if status == HANG:
+            payroll.closing.wait()
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(text)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:  # noqa: ANN401  # the library's
+        """Say nothing."""
+
+    def handle(self) -> None:
+        """Serve a connection; clients that hang up are what is tested."""
+        try:
+            super().handle()
+        except (OSError, ValueError):
+            self.close_connection = True
 
 
 @dataclass
@@ -120,7 +132,7 @@ class Letter:
     @property
     def files(self) -> dict[str, bytes]:
         """The attachments by name."""
-        return {str(one.get_filename()): one.get_content() for one in self.message.iter_attachments()}
+        return {str(one.get_filename()): bytes(one.get_payload(decode=True)) for one in self.message.iter_attachments()}
 
 
 @dataclass
@@ -139,17 +151,7 @@ class MailServer:
     @contextmanager
     def running(self, certificate: str = "good") -> Iterator[MailServer]:
         """Serve meanwhile."""
-        context = presenting(certificate)
-
-        class Server(socketserver.ThreadingTCPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, *_: Any) -> None:  # noqa: ANN401  # the library's
-                """Say nothing: clients that hang up are what is tested."""
-
-        server = Server(("127.0.0.1", self.port), _mail_handler(self, context))
+        server = SmtpServer(self, presenting(certificate))
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -161,95 +163,103 @@ class MailServer:
             thread.join()
 
 
-def _mail_handler(server: MailServer, context: ssl.SSLContext) -> type[socketserver.BaseRequestHandler]:
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.secure = False
-            self.sender, self.to = "", list[str]()
-            if server.implicit:
-                self._secured()
-            self._say(server.says.get("CONNECT", "220 mail.test ready"))
-            while line := self._line():
-                word = line.split(maxsplit=1)[0].upper()
-                if not self.secure:
-                    server.in_clear.append(line)
-                if word in server.says:
-                    self._say(server.says[word])
-                elif not WORDS[word](self, line):
-                    return
+class SmtpServer(socketserver.ThreadingTCPServer):
+    """Serves one mail server."""
 
-        def _secured(self) -> None:
-            self.request = context.wrap_socket(self.request, server_side=True)
-            self.secure = True
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    server_address: tuple[str, int]
 
-        def _say(self, text: str) -> None:
-            self.request.sendall(text.encode() + b"\r\n")
+    def __init__(self, mail: MailServer, context: ssl.SSLContext) -> None:
+        super().__init__(("127.0.0.1", mail.port), SmtpHandler)
+        self.mail = mail
+        self.context = context
 
-        def _line(self) -> str:
-            line = bytearray()
-            while not line.endswith(b"\r\n"):
-                byte = self.request.recv(1)
-                if not byte:
-                    return ""
-                line += byte
-            return line.decode().strip()
+    def handle_error(self, *_: Any) -> None:  # noqa: ANN401  # the library's
+        """Say nothing: clients that hang up are what is tested."""
 
-        def ehlo(self, _line: str) -> bool:
-            extras = ["250-AUTH PLAIN"] if self.secure else ["250-STARTTLS"] if server.offers_tls else []
-            self._say("\r\n".join(["250-mail.test", *extras, "250 HELP"]))
-            return True
 
-        def starttls(self, _line: str) -> bool:
-            self._say("220 go ahead")
+class SmtpHandler(socketserver.BaseRequestHandler):
+    """Speaks with one client; each word's method tells whether the conversation goes on."""
+
+    server: SmtpServer
+
+    def setup(self) -> None:
+        self.secure = False
+        self.sender, self.to = "", list[str]()
+
+    def finish(self) -> None:
+        self.request.close()
+
+    def handle(self) -> None:
+        mail = self.server.mail
+        if mail.implicit:
             self._secured()
-            return True
+        self._say(mail.says.get("CONNECT", "220 mail.test ready"))
+        while line := self._line():
+            word = line.split(maxsplit=1)[0].upper()
+            if not self.secure:
+                mail.in_clear.append(line)
+            if word in mail.says:
+                self._say(mail.says[word])
+            elif not getattr(self, f"on_{word.lower()}")(line):
+                return
 
-        def auth(self, line: str) -> bool:
-            secret = base64.b64decode(line.split()[-1]).split(b"\0")[-1].decode()
-            self._say("235 welcome" if secret == server.password else "535 5.7.8 wrong user or password")
-            return True
+    def on_ehlo(self, _line: str) -> bool:
+        offered = ["250-STARTTLS"] if self.server.mail.offers_tls else []
+        return self._say("\r\n".join(["250-mail.test", *(["250-AUTH PLAIN"] if self.secure else offered), "250 HELP"]))
 
-        def mail(self, line: str) -> bool:
-            self.sender = line.partition("<")[2].partition(">")[0]
-            self._say("250 ok")
-            return True
+    def on_starttls(self, _line: str) -> bool:
+        self._say("220 go ahead")
+        self._secured()
+        return True
 
-        def rcpt(self, line: str) -> bool:
-            reader = line.partition("<")[2].partition(">")[0]
-            if reader in server.refused:
-                self._say("550 5.1.1 no such user")
-            else:
-                self.to.append(reader)
-                self._say("250 ok")
-            return True
+    def on_auth(self, line: str) -> bool:
+        secret = base64.b64decode(line.rsplit(maxsplit=1)[-1]).split(b"\0")[-1].decode()
+        return self._say("235 welcome" if secret == self.server.mail.password else "535 5.7.8 wrong user or password")
 
-        def data(self, _line: str) -> bool:
-            self._say("354 go on")
-            content = bytearray()
-            while not content.endswith(b"\r\n.\r\n"):
-                content += self.request.recv(65536)
-            parsed = email.message_from_bytes(bytes(content[:-5]), policy=email.policy.default)
-            server.letters.append(Letter(self.sender, self.to, parsed))  # type: ignore[arg-type]  # the policy's class
-            self._say("250 queued")
-            return True
+    def on_mail(self, line: str) -> bool:
+        self.sender = line.partition("<")[2].partition(">")[0]
+        return self._say("250 ok")
 
-        def rset(self, _line: str) -> bool:
-            self.to = []
-            self._say("250 ok")
-            return True
+    def on_rcpt(self, line: str) -> bool:
+        reader = line.partition("<")[2].partition(">")[0]
+        if reader in self.server.mail.refused:
+            return self._say("550 5.1.1 no such user")
+        self.to.append(reader)
+        return self._say("250 ok")
 
-        def quit(self, _line: str) -> bool:
-            self._say("221 bye")
-            return False
+    def on_data(self, _line: str) -> bool:
+        self._say("354 go on")
+        content = bytearray()
+        while not content.endswith(b"\r\n.\r\n"):
+            content += self.request.recv(65536)
+        parsed = email.message_from_bytes(bytes(content[:-5]), policy=email.policy.default)
+        self.server.mail.letters.append(Letter(self.sender, self.to, parsed))
+        return self._say("250 queued")
 
-    WORDS: dict[str, Callable[[Any, str], bool]] = {  # noqa: N806  # a table
-        "EHLO": Handler.ehlo,
-        "STARTTLS": Handler.starttls,
-        "AUTH": Handler.auth,
-        "MAIL": Handler.mail,
-        "RCPT": Handler.rcpt,
-        "DATA": Handler.data,
-        "RSET": Handler.rset,
-        "QUIT": Handler.quit,
-    }
-    return Handler
+    def on_rset(self, _line: str) -> bool:
+        self.to = []
+        return self._say("250 ok")
+
+    def on_quit(self, _line: str) -> bool:
+        self._say("221 bye")
+        return False
+
+    def _secured(self) -> None:
+        self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        self.secure = True
+
+    def _say(self, text: str) -> bool:
+        self.request.sendall(text.encode() + b"\r\n")
+        return True
+
+    def _line(self) -> str:
+        line = bytearray()
+        while not line.endswith(b"\r\n"):
+            byte = self.request.recv(1)
+            if not byte:
+                return ""
+            line += byte
+        return line.decode().strip()
