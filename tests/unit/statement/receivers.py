@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 TLS: Final = Path(__file__).resolve().parents[2] / "vectors" / "tls"
 CA: Final = TLS / "root.pem"
+Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+"""Status, headers and text."""
 HANG: Final = 0
 """As an answer: none, until the server is closed."""
 
@@ -43,7 +45,7 @@ class Payroll:
     """A web server; answers: what comes next, (status, headers, text), 200 once there is nothing left."""
 
     token: str | None = "t0ken"
-    answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     got: list[Post] = field(default_factory=list)
     port: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
@@ -53,7 +55,7 @@ class Payroll:
     def url(self) -> str:
         return f"https://localhost:{self.port}/in?key=1"
 
-    def answer(self, post: Post) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, post: Post) -> Answer:
         """Return what is answered to a request."""
         if self.token is not None and post.headers.get("authorization") != f"Bearer {self.token}":
             return 401, {"Content-Type": "text/plain"}, b"no such token: " + post.headers["authorization"].encode()
