@@ -23,6 +23,10 @@ def deliver(context: Context, config: AgentConfig, month: Month, *, name: str | 
     """Deliver to the recipient that is named, or to all. Exit status 1 where something did not arrive."""
     from zoneinfo import ZoneInfo
 
+    from agent.statement.delivery.office import NONE
+
+    if not config.document.delivery:
+        raise CommandFailed(NONE, status=USAGE)
     if month.end(ZoneInfo(config.station.timezone)) > now:
         say(f"note: {month} is not over: it is delivered as in progress, and as a whole when it has ended")
     rows = _by_daemon(config, month, name)

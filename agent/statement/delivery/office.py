@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 Document: TypeAlias = dict[str, object]
 
+NONE: Final = "no delivery is configured: add a section [[delivery]] (docs/statements.md)"
 SHOWN: Final = 13
 """Of each delivery so many months that have arrived are shown, the newest; all that have not."""
 
@@ -61,7 +62,7 @@ class Office:
 
     def _named(self, name: str | None) -> Sequence[Courier]:
         if not self.couriers:
-            raise ValueError("no delivery is configured: add a section [[delivery]] (docs/statements.md)")
+            raise ValueError(NONE)
         chosen = [courier for courier in self.couriers if name is None or courier.name.casefold() == name.casefold()]
         if not chosen:
             known = ", ".join(courier.name for courier in self.couriers)
