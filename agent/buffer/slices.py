@@ -13,6 +13,7 @@ from agent.core.card import Distribution
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
 from agent.core.model import EvseId
+from agent.core.payment import Payment
 from agent.core.settings import Overrides
 from agent.core.state import Availability, Cached, Card, Durable, IdSource, Left, Listed, ListVersion, Session, Tokens
 
@@ -38,6 +39,7 @@ KINDS: Final[Mapping[str, type]] = {
     "station": Availability,
     "left": Left,
     "annotation": Annotation,
+    "payment": Payment,
 }
 CARD: Final = "card"
 
@@ -70,6 +72,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         ids=found["ids"].get("", IdSource()),
         station=found["station"].get("", Availability()),
         left={EvseId(int(key)): left for key, left in found["left"].items()},
+        payments=found["payment"],
     )
 
 
@@ -87,6 +90,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "ids": {"": slices.ids},
         "station": {"": slices.station},
         "left": slices.left,
+        "payment": slices.payments,
     }
 
 

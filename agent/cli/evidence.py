@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from agent.buffer.signing import Signer
     from agent.cli.context import Commands, Context
     from agent.cli.layout import Document
-    from agent.statement.model import Statement
 
 VERIFY: Final = """\
 Without EXPORT the ledger of this station is verified: that no evidence record was changed, removed, inserted or moved,
@@ -109,7 +107,7 @@ def json_export(
     def query(connection: sqlite3.Connection) -> list[bytes]:
         return [exported(connection, signer, told, only=only, private=private)]
 
-    with _key_in_use(state_dir):
+    with key_in_use(state_dir):
         content = read(state_dir, query)
     if not content:
         raise CommandFailed(f"there is no ledger in {state_dir} yet: start the service once")
@@ -128,31 +126,9 @@ def ocmf_export(
 
     signer = _signer(state_dir)
     only = frozenset(record.id for record in _chosen(records, private=private))
-    with _key_in_use(state_dir):
+    with key_in_use(state_dir):
         texts = read(state_dir, lambda ledger: receipts(ledger, signer, only=only, private=private))
     return container(texts, signer.public) if xml else lines(texts), len(texts)
-
-
-def sealed(state_dir: Path, statement: Statement) -> Statement:
-    """Return a statement with the newest evidence record that it rests on, signed; without evidence as it is.
-
-    Raises: CommandFailed, JournalError.
-    """
-    from agent.buffer.evidence import newest_of
-    from agent.cli.ledger import read
-    from agent.statement.document import signed_text
-    from agent.statement.model import Seal
-
-    ids = frozenset(record.id for record in statement.closed)
-    if not ids or not has_key(state_dir):
-        return statement
-    newest = read(state_dir, lambda ledger: newest_of(ledger, ids))
-    if not newest:
-        return statement
-    signer = _signer(state_dir)
-    seal = Seal(head=newest[0], fingerprint=signer.fingerprint)
-    with _key_in_use(state_dir):
-        return replace(statement, seal=replace(seal, signature=signer.sign(signed_text(statement, seal))))
 
 
 def has_key(state_dir: Path) -> bool:
@@ -170,7 +146,7 @@ def _signer(state_dir: Path) -> Signer:
     """Return the station's key. Raises: CommandFailed."""
     from agent.buffer.signing import found
 
-    with _key_in_use(state_dir):
+    with key_in_use(state_dir):
         signer = found(state_dir)
     if signer is None:
         raise CommandFailed(f"there is no signing key in {state_dir} yet: start the service once")
@@ -178,7 +154,7 @@ def _signer(state_dir: Path) -> Signer:
 
 
 @contextmanager
-def _key_in_use(state_dir: Path) -> Iterator[None]:
+def key_in_use(state_dir: Path) -> Iterator[None]:
     """Say what to do about a key that cannot be used. Raises: CommandFailed."""
     from agent.buffer.signing import KEY, KeyDamaged
 

@@ -20,10 +20,15 @@ def read(state_dir: Path, query: Callable[[sqlite3.Connection], Sequence[T]]) ->
 
     Raises: CommandFailed, JournalError.
     """
-    if state_dir.is_dir() and not os.access(state_dir, os.X_OK):
-        raise CommandFailed(no_permission(state_dir))
+    entered(state_dir)
     try:
         with open_reader(state_dir) as connection:
             return query(connection)
     except LedgerMissing:
         return ()
+
+
+def entered(state_dir: Path) -> None:
+    """Raise CommandFailed where this user may not enter a state directory."""
+    if state_dir.is_dir() and not os.access(state_dir, os.X_OK):
+        raise CommandFailed(no_permission(state_dir))

@@ -104,8 +104,18 @@ def _parts(document: Document) -> Iterator[Row]:
     for words in (plain(ledger, "rescued"), *texts(ledger, "warnings")):
         if words:
             yield Row("ledger", words, bad=True)
+    yield from map(_delivery, (one for one in entries(document, "deliveries") if one.get("state") != "completed"))
     for card in entries(document, "waiting"):
         yield Row("waiting", f"card {_waits(card)}, at any connector")
+
+
+def _delivery(row: Document) -> Row:
+    """Describe a statement that has not arrived; one that nobody has tried to deliver yet is no fault."""
+    what, error, attempts = f"{plain(row, 'month')} to {plain(row, 'name')}", plain(row, "last_error"), row["attempts"]
+    if not error:
+        return Row("delivery", f"{what} is under way")
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return Row("delivery", f"{what} failed {times}: {error}", bad=True)
 
 
 def _connector(connector: Document, zone: tzinfo) -> Iterator[Row]:

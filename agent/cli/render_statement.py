@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from datetime import datetime
 
 from agent.cli.layout import WIDTH, clean, table
+from agent.core.payment import Payment
 from agent.statement.language import UNKNOWN, Language
 from agent.statement.model import Line, Statement, Sums
 from agent.statement.printing.front import bases, place
@@ -34,10 +36,19 @@ def _about(statement: Statement, words: Language) -> Iterator[str]:
         "station": ", ".join(filter(None, (site.station, place(site.location)))),
         "meter": f"{meters}{f', {serials}' if serials else ''}",
         "basis": bases(statement, words).replace("\n", "; "),
+        **({} if statement.payment is None else {"payment": _payment(statement.payment, statement, words)}),
         "head": UNKNOWN if statement.seal is None else statement.seal.head,
     }
     width = max(len(words[name]) for name in pairs)
     yield from (f"  {words[name]:<{width}}  {clean(value)}" for name, value in pairs.items())
+
+
+def _payment(payment: Payment, statement: Statement, words: Language) -> str:
+    """Return what the central system said of a payment, in the order in which people ask for it."""
+    at, amount = payment.paid_at, payment.amount
+    when = words.date(at, statement.site.zone) if isinstance(at, datetime) else None if at is None else words.day(at)
+    money = None if amount is None else f"{words.price(amount)} {payment.currency or ''}".strip()
+    return ", ".join(filter(None, (when, money, payment.reference))) or words["paid"]
 
 
 def _sessions(statement: Statement, words: Language) -> str:

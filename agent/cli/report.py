@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from agent.cli.context import REFUSED, USAGE, CommandFailed, no_terminal, say, write_bytes
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -36,6 +35,7 @@ belongs to the month in which it ended, in the station's time zone. Private sess
   wallbox-agent report 2026-11                       as text
   wallbox-agent report 2026-11 --json                as one JSON document
   wallbox-agent report 2026-11 --pdf FILE --lang nl  as a file; several at once; `-` is standard output
+  wallbox-agent report 2026-11 --deliver [NAME]      to where [[delivery]] says, now; exit 1 where it does not arrive
   wallbox-agent report compare FILE                  against what a central system bills: OCPI CDRs (JSON), or CSV
 
 The same month made again is the same file, byte for byte. `compare` exits with 1 where anything differs."""
@@ -60,7 +60,13 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--lang", choices=LANGUAGES, help="language; default: statement.language of the configuration")
     parser.add_argument("--month", metavar="MONTH", help="with `compare`: this month alone")
-    parser.add_argument("--deliver", action="store_true", help="deliver the statement now, as configured")
+    parser.add_argument(
+        "--deliver",
+        metavar="NAME",
+        nargs="?",
+        const="",
+        help="deliver the statement now, as configured; with a name: to this [[delivery]] alone",
+    )
     parser.set_defaults(run=report)
 
 
@@ -69,9 +75,8 @@ NAMES: Final = {"pdf": "PDF", "xlsx": "XLSX", "csv": "CSV", "ocpi": "OCPI CDRs"}
 
 def report(context: Context, options: argparse.Namespace) -> int:
     """Make a month's statement, or compare."""
-    if options.what in LATER or options.deliver:
-        name = "--deliver" if options.deliver else options.what
-        raise CommandFailed(f"report {name} is not part of this release", status=USAGE)
+    if options.what in LATER:
+        raise CommandFailed(f"report {options.what} is not part of this release", status=USAGE)
     if options.what == "compare":
         return compare(context, options)
     for name in ("file", "month"):
@@ -79,6 +84,8 @@ def report(context: Context, options: argparse.Namespace) -> int:
             given = "--month" if name == "month" else f"{options.file!r}"
             raise CommandFailed(f"{given} is for `report compare`: leave it out", status=USAGE)
     wanted = _wanted(context, options)
+    if options.deliver is not None:
+        return _delivered(context, options)
     config = context.config()
     statement = statement_of(config, _month(options.what, config, _now()))
     lacking, is_now = config.unpriced(statement.month.begin(statement.site.zone)) or ("", False)
@@ -87,22 +94,27 @@ def report(context: Context, options: argparse.Namespace) -> int:
     return _given_out(context, config, statement, options=options, wanted=wanted)
 
 
+def _delivered(context: Context, options: argparse.Namespace) -> int:
+    from agent.cli.deliver import deliver
+
+    if extra := [f"--{name}" for name in (*FILES, "lang") if getattr(options, name) is not None]:
+        words = f"{', '.join(extra)} cannot stand beside --deliver, which takes formats and language from the file"
+        raise CommandFailed(words, status=USAGE)
+    config, now = context.config(), _now()
+    return deliver(context, config, _month(options.what, config, now), name=options.deliver or None, now=now)
+
+
 def statement_of(config: AgentConfig, month: Month) -> Statement:
     """Return a month's statement from the ledger, sealed where it has evidence. Raises: CommandFailed, JournalError."""
-    from agent.cli import evidence
-    from agent.cli.ledger import read
+    from agent.cli.evidence import key_in_use
+    from agent.cli.ledger import entered
     from agent.runtime.config.statements import site_of
-    from agent.statement import making, sources
-    from agent.statement.model import Found
+    from agent.statement.reading import statement_of as read
 
-    site = site_of(config)
-
-    def query(connection: sqlite3.Connection) -> list[Found]:
-        return [sources.find(connection, month, site.zone)]
-
-    found = read(config.station.state_dir, query)
-    statement = making.statement_of(month, found[0] if found else Found(), site, _now())
-    return evidence.sealed(config.station.state_dir, statement)
+    state_dir = config.station.state_dir
+    entered(state_dir)
+    with key_in_use(state_dir):
+        return read(state_dir, month, site_of(config), _now())
 
 
 def _wanted(context: Context, options: argparse.Namespace) -> Mapping[str, str]:
@@ -126,15 +138,12 @@ def _month(typed: str, config: AgentConfig, now: datetime) -> Month:
     """Return the month that was typed. Raises: CommandFailed with status 2."""
     from zoneinfo import ZoneInfo
 
-    from agent.statement.month import month_of
+    from agent.runtime.requests import begun
 
     try:
-        month = month_of(typed)
+        return begun(typed, now, ZoneInfo(config.station.timezone))
     except ValueError as error:
-        raise CommandFailed(f"{typed!r} is no month: write one like 2026-11, or `compare`", status=USAGE) from error
-    if month.begin(ZoneInfo(config.station.timezone)) > now:
-        raise CommandFailed(f"{month} has not begun yet: name a month that has", status=USAGE)
-    return month
+        raise CommandFailed(str(error), status=USAGE) from error
 
 
 def _given_out(
@@ -208,7 +217,7 @@ def compare(context: Context, options: argparse.Namespace) -> int:
     from agent.cli.render_comparison import comparison_text, document
     from agent.statement.comparison import compared
 
-    extra = [f"--{name}" for name in (*FILES, "lang") if getattr(options, name) is not None]
+    extra = [f"--{name}" for name in (*FILES, "lang", "deliver") if getattr(options, name) is not None]
     if extra or options.csv_flavour != "standard":
         words = f"{', '.join(extra) or '--csv-flavour'} is for a month's statement: leave it out"
         raise CommandFailed(words, status=USAGE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, cards, linking, local_list, session
+from agent.core import admission, cards, linking, local_list, payments, session
 from agent.core.authorization import barred
 from agent.core.availability import change, startable
 from agent.core.commands import (
@@ -25,6 +25,7 @@ from agent.core.commands import (
     PushCompanyLink,
     PushCompanySettings,
     PushDayAheadPrices,
+    PushPayment,
     RemoteStart,
     RemoteStop,
     Reset,
@@ -107,6 +108,8 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
             return linking.pushed(turn, command)
         case PushDayAheadPrices():
             return linking.prices(turn, command)
+        case PushPayment():
+            return payments.paid(turn, command)
         case LinkCompany():
             return linking.link(turn, command)
         case UnlinkCompany():

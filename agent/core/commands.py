@@ -9,6 +9,7 @@ from typing import TypeAlias
 from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
+from agent.core.payment import Payment
 from agent.core.prices import PriceBlock
 from agent.core.settings import Settings, SettingValue
 
@@ -144,6 +145,13 @@ class PushCompanyLink:
     name: str | None = None
     reason: str | None = None
     settings: CompanySettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushPayment:
+    """The central system confirms that a month was paid."""
+
+    payment: Payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +297,7 @@ Command: TypeAlias = (
     | PushCompanySettings
     | PushCompanyLink
     | PushDayAheadPrices
+    | PushPayment
     | LinkCompany
     | UnlinkCompany
     | CardCommand

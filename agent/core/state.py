@@ -31,6 +31,7 @@ from agent.core.model import (
     TokenInfo,
     Wh,
 )
+from agent.core.payment import Payment
 from agent.core.settings import Overrides
 from agent.core.tariff import Draw, Shift, Terms
 
@@ -339,12 +340,12 @@ class IdSource:
 class StationState:
     """Everything the core decides from.
 
-    waiting: tokens that may charge, for the next plug at any EVSE; asking: questions under way; grid: the next reading
-    at an even time of the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that
-    the central system contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is
-    sent again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are
-    being ended for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why
-    the previous run of this process ended, for sessions found open.
+    payments: what the company paid, by month; waiting: tokens that may charge, for the next plug at any EVSE; asking:
+    questions under way; grid: the next reading at an even time of the day, None without any; requests: how many were
+    asked; conflicts: keys of listed tokens that the central system contradicts; learning: the next card is for somebody
+    who asked; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is waited for) and how
+    often it failed; restarting: sessions are being ended for a reset, at the latest until ``restart_by`` (infinite once
+    the process is told to end); cause: why the previous run of this process ended, for sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -353,6 +354,7 @@ class StationState:
     company: Company = Company()
     ids: IdSource = IdSource()
     station: Availability = Availability()
+    payments: Mapping[str, Payment] = field(default_factory=dict)
     cloud: Cloud = Cloud()
     waiting: tuple[Grant, ...] = ()
     asking: tuple[Asking, ...] = ()
@@ -384,7 +386,7 @@ class StationState:
 class Durable:
     """The durable slices of a state; two states have the same slice exactly when it is the same object.
 
-    sessions, availability, left: one per EVSE, by its id.
+    sessions, availability, left: one per EVSE, by its id; payments: by month.
     """
 
     sessions: Mapping[EvseId, Session]
@@ -395,6 +397,7 @@ class Durable:
     ids: IdSource
     station: Availability
     left: Mapping[EvseId, Left] = field(default_factory=dict)
+    payments: Mapping[str, Payment] = field(default_factory=dict)
 
 
 def durable(state: StationState) -> Durable:
@@ -408,6 +411,7 @@ def durable(state: StationState) -> Durable:
         ids=state.ids,
         station=state.station,
         left={e.id: e.left for e in state.evses},
+        payments=state.payments,
     )
 
 
@@ -432,6 +436,7 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         company=slices.company,
         ids=slices.ids,
         station=slices.station,
+        payments=slices.payments,
     )
 
 
@@ -440,5 +445,5 @@ def same_slices(one: Durable, other: Durable) -> bool:
     maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
     if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
         return False
-    singles = ("tokens", "overrides", "company", "ids", "station")
+    singles = ("tokens", "overrides", "company", "ids", "station", "payments")
     return all(getattr(one, name) is getattr(other, name) for name in singles)

@@ -19,11 +19,14 @@ from agent.core.commands import (
     PushCompanyLink,
     PushCompanySettings,
     PushDayAheadPrices,
+    PushPayment,
     Result,
 )
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.events import LinkFailure
 from agent.core.ocpi import tariff_from_json
+from agent.core.payments import MESSAGE as PAID_PUSH
+from agent.core.payments import payment_from_json
 from agent.core.prices_push import MESSAGE as PRICES_PUSH
 from agent.core.prices_push import block_from_json
 from agent.ocpp import card_messages
@@ -37,7 +40,7 @@ LINK_PUSH: Final = "CompanyLink"
 CARDS_PUSH: Final = "Cards"
 CARDS_QUERY: Final = "GetCards"
 
-Pushed: TypeAlias = PushCompanySettings | PushCompanyLink | PushDayAheadPrices | PushCards | GetCards
+Pushed: TypeAlias = PushCompanySettings | PushCompanyLink | PushDayAheadPrices | PushPayment | PushCards | GetCards
 
 CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 TEXT_LENGTH: Final = 255
@@ -170,6 +173,7 @@ PUSHES: Final[Mapping[str, Callable[[Mapping[str, object]], Pushed]]] = {
     CARDS_PUSH: card_messages.sent,
     SETTINGS_PUSH: lambda content: PushCompanySettings(settings_from_json(content)),
     PRICES_PUSH: lambda content: PushDayAheadPrices(block_from_json(content)),
+    PAID_PUSH: lambda content: PushPayment(payment_from_json(content)),
     LINK_PUSH: _link_pushed,
 }
 

@@ -33,6 +33,7 @@ from agent.ocpp.v16.configuration import changed
 from agent.runtime.keys import change_of, key_named
 from agent.runtime.requests import (
     ANNOTATE,
+    DELIVER,
     OF_SESSIONS,
     SOCKET,
     STATUS,
@@ -163,6 +164,7 @@ class ControlServer:
         view: Callable[[], StationView],
         resend: Callable[[str], Awaitable[int]],
         annotate: Callable[[str, Change], Awaitable[Annotation]],
+        deliver: Callable[[Request], Awaitable[object]] | None = None,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
@@ -170,7 +172,8 @@ class ControlServer:
         post: takes events of the core; status: the ``status --json`` document of this moment; view: what decides how
         configuration keys may be changed; resend: puts what was given up of a session back into the queue, returns how
         many messages that is, and raises JournalError; annotate: changes what stands beside a session, returns what
-        holds then, and raises CannotAnnotate, JournalError.
+        holds then, and raises CannotAnnotate, JournalError; deliver: delivers a month's statement, returns what
+        came of it, and raises ValueError and AgentError.
         """
         self._path = state_dir / SOCKET
         self._post = post
@@ -178,6 +181,7 @@ class ControlServer:
         self._view = view
         self._resend = resend
         self._annotate = annotate
+        self._deliver = deliver
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -267,19 +271,25 @@ class ControlServer:
 
     async def _answer(self, line: bytes) -> Document:
         try:
-            request = request_of(line)
-            if request.get("command") == STATUS:
-                return success(self._status())
-            if request.get("command") in OF_SESSIONS:
-                return await self._of_session(session_of(request), request)
-            command = command_of(request)
-            if isinstance(command, SettingRequest):
-                return await self._change(command)
-            return self._reply(await self._outcome(command))
-        except (Refused, Unanswered) as error:
+            return await self._carried_out(request_of(line))
+        except (Refused, Unanswered, AgentError) as error:
             return failure(str(error), REFUSED)
         except ValueError as error:
             return failure(str(error), USAGE)
+
+    async def _carried_out(self, request: Request) -> Document:
+        """Do what is asked for. Raises: Refused, ValueError, Unanswered, AgentError."""
+        name = request.get("command")
+        if name == STATUS:
+            return success(self._status())
+        if name in OF_SESSIONS:
+            return await self._of_session(session_of(request), request)
+        if name == DELIVER and self._deliver is not None:
+            return success(await self._deliver(request))
+        command = command_of(request)
+        if isinstance(command, SettingRequest):
+            return await self._change(command)
+        return self._reply(await self._outcome(command))
 
     async def _change(self, request: SettingRequest) -> Document:
         """Change a configuration key by the rules of ChangeConfiguration; the result is what holds then.

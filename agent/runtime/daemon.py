@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -35,11 +36,13 @@ from agent.runtime.clouds import Clouds, destinations
 from agent.runtime.clouds import Site as Central
 from agent.runtime.config import AgentConfig
 from agent.runtime.control import ControlServer, ControlUnavailable, acquire
+from agent.runtime.delivering import office_of
 from agent.runtime.foundation import cause_of, new_ledger, signing, version
 from agent.runtime.halls import Site, card_reader, devices, installed
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
+from agent.runtime.requests import Request, delivery_of
 from agent.runtime.status import ClockView, CloudState, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
@@ -106,7 +109,9 @@ class Daemon:
             view=self._view,
             resend=self.clouds.resend,
             annotate=Annotator(self.database, self.journal, self.clock.now).annotate,
+            deliver=self._deliver,
         )
+        self.office = office_of(config, self.database, self.clock)
         self.performer.destinations.update({CLOUD: self.clouds.commanding, "control": self.control})
         self.performer.destinations.update(self.clouds.listeners)
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
@@ -142,6 +147,7 @@ class Daemon:
             installed={i: installed(h) for i, h in self.halls.items()},
             ledger_error=self.loop.journal_error,
             ledger=self.upkeep.view(),
+            deliveries=self.office.view(),
         )
         return status_document(self.loop.state, views)
 
@@ -153,6 +159,11 @@ class Daemon:
         services: list[Work] = [self.loop.run(), self._control(notifier)]
         services += [service.run() for service in self.clouds.services]
         services.append(self.journal.seal_due(self.clock.now))
+        services.append(self.office.tidy())
+        services += (
+            self._supervised("delivery", courier.run, (JournalError,), lambda e: log.debug(str(e)))
+            for courier in self.office.couriers
+        )
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
             services += [hall.evse_poll.run()] if hall.evse_poll else []
@@ -240,6 +251,10 @@ class Daemon:
     def _post(self, event: Event) -> None:
         """Take an event of a device; the loop is built after the devices."""
         self.loop.post(event)
+
+    async def _deliver(self, request: Request) -> object:
+        zone = ZoneInfo(self.config.station.timezone)
+        return await self.office.ask(*delivery_of(request, self.clock.now().wall, zone))
 
     def _view(self) -> StationView:
         state = self.loop.state

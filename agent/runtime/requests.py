@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Final, NoReturn, TypeAlias
 
@@ -32,6 +33,7 @@ from agent.core.commands import (
     UnlinkCompany,
 )
 from agent.core.model import EvseId, IdToken, Profile
+from agent.statement.month import Month, month_of
 
 Request: TypeAlias = Mapping[str, object]
 
@@ -52,6 +54,7 @@ ODOMETER: Final = re.compile("[0-9]{1,7}")
 """Whole kilometres alone: in 48.123 one country reads a point and another thousands."""
 CLEARABLE: Final = {"odometer": "odometer_km", "note": "note"}
 """What may be taken away from a session again, as it is typed, and as documents have it."""
+DELIVER: Final = "deliver"
 SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 
@@ -121,11 +124,28 @@ def _note(typed: object) -> str:
     return note
 
 
+def delivery_of(request: Request, now: datetime, zone: tzinfo) -> tuple[Month, str | None]:
+    """Return the month whose statement is to be delivered, and to whom, None for all. Raises: ValueError."""
+    return begun(_text(request, "month"), now, zone), _optional(request, "name")
+
+
+def begun(typed: str, now: datetime, zone: tzinfo) -> Month:
+    """Return a month that was typed, and has begun. Raises: ValueError."""
+    try:
+        month = month_of(typed)
+    except ValueError as error:
+        message = f"{typed!r} is no month: write one like 2026-11, or `compare`"
+        raise ValueError(message) from error
+    if month.begin(zone) > now:
+        _refuse(f"{month} has not begun yet: name a month that has")
+    return month
+
+
 def command_of(request: Request) -> Command | SettingRequest:
     """Return the command that a request asks for, or the key that it changes. Raises: ValueError."""
     name = request.get("command")
     if not isinstance(name, str) or (name not in BUILDERS and name not in SETTINGS):
-        known = ", ".join((STATUS, *OF_SESSIONS, *BUILDERS, *SETTINGS))
+        known = ", ".join((STATUS, DELIVER, *OF_SESSIONS, *BUILDERS, *SETTINGS))
         _refuse(f"unknown command {name!r}: known are {known}")
     if name in SETTINGS:
         return SettingRequest(_text(request, "key"), _value(request) if name == CONFIG_SET else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -88,8 +88,8 @@ class ServiceViews:
     """What the shells know and the core does not.
 
     uptime_s: seconds since the process began; installed: by EVSE, one that is missing was left over from an earlier
-    configuration; report_to: the links to central systems that only listen, by name;
-    ledger_error: why the ledger cannot be written, None where it can.
+    configuration; report_to: the links to central systems that only listen, by name; ledger_error: why the ledger
+    cannot be written, None where it can; deliveries: one row per delivery and month.
     """
 
     station_id: str
@@ -102,6 +102,7 @@ class ServiceViews:
     ledger_error: str | None = None
     ledger: LedgerView = LedgerView()
     report_to: Mapping[str, CloudView] = field(default_factory=dict)
+    deliveries: Sequence[Document] = ()
 
 
 def status_document(state: StationState, services: ServiceViews) -> Document:
@@ -118,7 +119,7 @@ def status_document(state: StationState, services: ServiceViews) -> Document:
         "ledger": _ledger(services),
         "connectors": [_connector(state, evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
         "waiting": _waiting_anywhere(state),
-        "deliveries": [],
+        "deliveries": list(services.deliveries),
         "report_to": [{"name": name, **_cloud(view)} for name, view in services.report_to.items()],
     }
 

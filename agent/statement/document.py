@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from agent.buffer.ledger import JsonObject, to_json
+from agent.core.payment import Payment
 from agent.core.tariff import CENT, Cost
 from agent.statement.model import CardPart, Line, Pricing, Seal, Statement, Sums
 
@@ -28,6 +29,7 @@ def document_of(statement: Statement) -> JsonObject:
         "cards": [_card(card) for card in statement.cards],
         "sessions": [_session(line) for line in statement.lines],
         "totals": _sums(statement.totals),
+        "payment": None if statement.payment is None else _payment(statement.payment),
         "chain_head": None if seal is None else seal.head,
         "signature": None if seal is None else seal.signature,
         "key_fingerprint": None if seal is None else seal.fingerprint,
@@ -74,6 +76,15 @@ def _card(card: CardPart) -> JsonObject:
 def _session(line: Line) -> JsonObject:
     noted = {name: value for name, value in line.annotation.to_json().items() if value is not None}
     return {**to_json(line.record), **noted}
+
+
+def _payment(payment: Payment) -> JsonObject:
+    return {
+        "paid_at": None if payment.paid_at is None else payment.paid_at.isoformat().replace("+00:00", "Z"),
+        "amount": None if payment.amount is None else f"{payment.amount:f}",
+        "currency": payment.currency,
+        "reference": payment.reference,
+    }
 
 
 def _sums(sums: Sums) -> JsonObject:

@@ -45,10 +45,10 @@ def made(statement: Statement, format_: str, form: Form) -> bytes:
     return MAKERS[format_](statement, form)
 
 
-def name_of(statement: Statement, format_: str) -> str:
-    """Return what such a file may be called: station, month and format."""
+def name_of(statement: Statement, format_: str, mark: str = "") -> str:
+    """Return what such a file may be called: station, month, mark and format."""
     station = "".join(c if c.isalnum() or c in "-_." else "_" for c in statement.site.station)
-    return f"{station}-{statement.month}{CONTENT[format_][1]}"
+    return f"{station}-{statement.month}{mark}{CONTENT[format_][1]}"
 
 
 def _pdf(statement: Statement, form: Form) -> bytes:

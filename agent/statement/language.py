@@ -8,14 +8,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from agent.statement.month import Month
 
+LocalDay: TypeAlias = date
 LANGUAGES: Final = ("en", "nl", "de", "es", "fr")
 WORDS: Final = Path(__file__).parent / "words"
 CENT: Final = Decimal("0.01")
@@ -78,7 +79,10 @@ class Language:
 
     def date(self, moment: datetime, zone: tzinfo) -> str:
         """Return the local day."""
-        local = moment.astimezone(zone)
+        return self.day(moment.astimezone(zone).date())
+
+    def day(self, local: LocalDay) -> str:
+        """Return a day."""
         month = self.months[local.month - 1][:3]
         return self.date_form.format(day=local.day, number=local.month, month=month, year=f"{local.year:04}")
 

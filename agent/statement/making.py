@@ -39,6 +39,7 @@ def statement_of(month: Month, found: Found, site: Site, now: datetime) -> State
         cards=_cards(lines, found, currency),
         totals=sums([line.record for line in lines], currency),
         serials=_serials(lines),
+        payment=found.payment,
     )
 
 

@@ -13,6 +13,7 @@ from agent.buffer.annotation import Annotation
 from agent.buffer.ledger import SessionRecord
 from agent.core.facts import StartTrigger
 from agent.core.model import SessionId, Wh
+from agent.core.payment import Payment
 from agent.core.tariff import Basis, Cost
 from agent.statement.month import Month
 
@@ -173,7 +174,8 @@ class Statement:
 
     pricings: what its sessions were priced by, at least one, the newest last; others: what else other sessions of the
     year were. lines: fleet sessions that ended in it and, while it runs, open ones; oldest first. currency: None where
-    there are several, or nothing has a price. serials: numbers of the meters seen, by connector.
+    there are several, or nothing has a price. serials: numbers of the meters seen, by connector. payment: None until
+    the central system confirms one.
     """
 
     month: Month
@@ -187,6 +189,7 @@ class Statement:
     totals: Sums
     serials: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     seal: Seal | None = None
+    payment: Payment | None = None
 
     @property
     def records(self) -> tuple[SessionRecord, ...]:
@@ -212,7 +215,8 @@ class Statement:
 class Found:
     """What the ledger has of a month, private sessions left out.
 
-    records: oldest first; names: EMA-ID and name by the token's key; bases: of all sessions of the year.
+    records: oldest first; names: EMA-ID and name by the token's key; bases: of all sessions of the year;
+    payment: where the central system has confirmed one.
     """
 
     records: tuple[SessionRecord, ...] = ()
@@ -220,3 +224,4 @@ class Found:
     names: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     annotations: Mapping[SessionId, Annotation] = field(default_factory=dict)
     bases: frozenset[Basis] = frozenset()
+    payment: Payment | None = None

@@ -14,6 +14,7 @@ from agent.buffer.ledger import SessionRecord, cards, sessions
 from agent.buffer.timeline import BOOTS, Timeline, timeline
 from agent.core.facts import SessionEnded, SessionSampled, SessionStarted
 from agent.core.model import Profile, SessionId
+from agent.core.payment import Payment
 from agent.core.prices_terms import settled
 from agent.core.tariff import Basis, Dimension, Terms
 from agent.statement.model import Found, Line, Origin, Pricing
@@ -27,6 +28,7 @@ SELECT DISTINCT CASE json_type(a.json, '$.terms')
 FROM session AS s JOIN fact AS a ON a.seq = s.start_fact JOIN fact AS z ON z.seq = s.end_fact
 WHERE s.profile <> 'private' AND z.wall >= ? AND z.wall < ?
 """
+PAYMENT: Final = "SELECT schema, json FROM slice WHERE kind = 'payment' AND key = ?"
 KINDS: Final = {"session-started": SessionStarted, "session-sampled": SessionSampled, "session-ended": SessionEnded}
 
 
@@ -51,6 +53,7 @@ def find(connection: sqlite3.Connection, month: Month, zone: ZoneInfo) -> Found:
         names={card.id_token.key: (card.ema_id, card.name) for card in cards(connection)},
         annotations=_annotations(connection, chosen),
         bases=_bases(connection, month.year, zone),
+        payment=_payment(connection, month),
     )
 
 
@@ -67,6 +70,11 @@ def contracts(connection: sqlite3.Connection) -> Mapping[str, str | None]:
 def _annotations(connection: sqlite3.Connection, records: Sequence[SessionRecord]) -> Mapping[SessionId, Annotation]:
     every = {record.id: annotation_of(connection, record.id) for record in records}
     return {session: found for session, found in every.items() if found != Annotation()}
+
+
+def _payment(connection: sqlite3.Connection, month: Month) -> Payment | None:
+    row = connection.execute(PAYMENT, (str(month),)).fetchone()
+    return None if row is None else load(Payment, *row)
 
 
 def _last_seen(connection: sqlite3.Connection, record: SessionRecord, known: Timeline) -> datetime:

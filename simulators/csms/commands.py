@@ -68,7 +68,7 @@ class Commander:
         add("reject", "[STATION] REASON", "end its link", self._reject)
         add("settings", "[STATION|CODE] [KEY=VALUE...]", "refundPercentage, sessionLogging, tariff ...", self._settings)
         add("statement", "[2026-11]", "a month's bill", self._statement)
-        add("paid", "2026-11 STATION", "mark a month as paid", self._paid)
+        add("paid", "2026-11 STATION", "mark a month as paid, and tell a linked charger", self._paid)
         add("cards", "", "all cards", lambda _: self._cards())
         add("card", notation.TOKEN, "a new card, or another state of one", self._card)
         add("company", notation.COMPANY, "a new company", self._company)
@@ -198,8 +198,9 @@ class Commander:
         month = words[0] if words else f"{now.astimezone(zone):%Y-%m}"
         return show.statement(summary(self._csms.state, month, zone, now))
 
-    def _paid(self, words: list[str]) -> None:
+    async def _paid(self, words: list[str]) -> None:
         self._csms.state.paid.append(f"{words[0]} {words[1]}")
+        await self._csms.desk.tell_paid(words[1], words[0])
 
     def _cards(self) -> str:
         rows = [("card", "number", "status", "group")]

@@ -192,6 +192,13 @@ class CompanyDesk:
         await self._transfer(station, "CompanySettings", settings)
         device.terms.append(Terms(datetime.now(UTC), settings))
 
+    async def tell_paid(self, station: str, month: str) -> None:
+        """Tell a charger that a month was paid, if it is linked."""
+        device = self.state.devices.get(station)
+        if device is not None and device.state == "linked":
+            data = {"month": month, "paidAt": datetime.now(UTC).isoformat(), "reference": f"{device.company} {month}"}
+            await self._transfer(station, "StatementPaid", data)
+
     def set_status(self, uid: str, status: TokenStatus) -> None:
         """Block, unblock or deactivate a card; stations learn of it when they ask. Deactivation is for good."""
         token = self.state.tokens.get(uid.upper())

@@ -177,6 +177,21 @@ KEYS: Final[Mapping[str, frozenset[str]]] = {
     "connector.evse": TRANSPORT | {"controller", "failsafe_current", "watchdog"},
     "tariff": frozenset({"currency", "vat_percentage", "energy"}),
     "tariff.slot": frozenset({"days", "start", "end", "energy"}),
+    "delivery": frozenset(
+        {
+            "name",
+            "type",
+            "format",
+            "url",
+            "token_file",
+            "path",
+            "host",
+            "port",
+            "to",
+            "user",
+            "password_file",
+        }
+    ),
     "ledger": frozenset({"keep_details_days", "max_size_mb"}),
     "log": frozenset({"level", "format"}),
 }
@@ -229,13 +244,21 @@ def test_the_agent_takes_the_example_and_finds_nothing_useless_in_it() -> None:
 
 def test_the_agent_takes_every_option_of_the_example(tmp_path: Path) -> None:
     configuration = tmp_path / "agent.toml"
-    configuration.write_text(re.sub(r"(?m)^\w+_file = .*\n", "", with_all_options()))
-    assert load(configuration, {}).notes == ()
+    here = with_all_options().replace("/srv/statements", str(tmp_path))
+    configuration.write_text(re.sub(r"(?m)^\w+_file = .*\n", "", here))
+    (tmp_path / "delivery.fleet.password").write_text("correct horse")
+    assert load(configuration, {}, tmp_path).notes == ()
 
 
-def test_the_credential_of_the_service_is_the_password(tmp_path: Path) -> None:
-    (loaded,) = re.findall(r"(?m)^#LoadCredential=(\S+?):", SERVICE.read_text())
-    (tmp_path / loaded).write_text("correct horse\n")
-    password = load(EXAMPLE, {}, tmp_path).password
-    assert password is not None
-    assert password.get_secret_value() == "correct horse"
+def test_the_credentials_of_the_service_are_the_secrets(tmp_path: Path) -> None:
+    cloud, payroll = re.findall(r"(?m)^#LoadCredential=(\S+?):", SERVICE.read_text())
+    (tmp_path / cloud).write_text("correct horse\n")
+    (tmp_path / payroll).write_text("t0ken\n")
+    configuration = tmp_path / "agent.toml"
+    configuration.write_text(
+        f'{EXAMPLE.read_text()}\n[[delivery]]\nname = "payroll"\ntype = "https"\nurl = "https://payroll.example"\n'
+    )
+    loaded = load(configuration, {}, tmp_path)
+    assert loaded.password is not None
+    assert loaded.password.get_secret_value() == "correct horse"
+    assert loaded.secrets == {"payroll": tmp_path / payroll}

@@ -27,6 +27,7 @@ from agent.core.commands import (
     PushCompanyLink,
     PushCompanySettings,
     PushDayAheadPrices,
+    PushPayment,
     RemoteStart,
     RemoteStop,
     Reset,
@@ -88,7 +89,9 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
             return configuration.report(station, command.keys)
         case ChangeSetting() | LinkCompany() | UnlinkCompany():
             return configuration.changed(outcome)
-        case PushCompanySettings() | PushCompanyLink() | PushDayAheadPrices() | PushCards() | GetCards():
+        case (
+            PushCompanySettings() | PushCompanyLink() | PushDayAheadPrices() | PushPayment() | PushCards() | GetCards()
+        ):
             return _transferred(outcome)
         case GetLocalListVersion():
             return {"listVersion": local_list.SWITCHED_OFF if outcome.list_version is None else outcome.list_version}

@@ -35,14 +35,16 @@ class AgentConfig:
     """The whole configuration, checked.
 
     path: the file; document: every key with the value in force; password: of the central system, from wherever it was
-    given, bytes of a file that are no UTF-8 as surrogates (PEP 383); notes: what is accepted and has no effect, one
-    line each; origins: place of a key -> where its value comes from, only for keys that were given.
+    given, bytes of a file that are no UTF-8 as surrogates (PEP 383); secrets: credentials of
+    deliveries, by name; notes: what is accepted and has no effect, one line each; origins: place of a key -> where its
+    value comes from, only for keys that were given.
     """
 
     path: Path
     document: Document
     password: SecretStr | None = None
     passwords: tuple[SecretStr | None, ...] = ()
+    secrets: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     origins: Mapping[Keys, str] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,8 @@ Tree: TypeAlias = dict[str, Any]
 PREFIX: Final = "WALLBOX_"
 OWN: Final = frozenset({"WALLBOX_CONFIG"})
 """Variables of the program that are no keys of the file."""
+SECRETS: Final = ("token", "password")
+ENDS: Final = 2
 EXAMPLE: Final = "deploy/systemd/agent.example.toml"
 
 
@@ -130,7 +132,7 @@ def from_credentials(directory: Path, base: Path) -> Layer:
     try:
         for path in sorted(directory.iterdir()):
             keys = _variable(path.name) if path.name.startswith(PREFIX) else tuple(path.name.split("."))
-            if path.name not in OWN and len(keys) > 1 and keys[0] in keys_of(Document):
+            if path.name not in OWN and not is_secret(keys) and len(keys) > 1 and keys[0] in keys_of(Document):
                 text = path.read_text(encoding="utf-8")
                 key = find(keys)
                 named[path.name] = keys, text.rstrip("\r\n") if key is not None and key.secret else text.strip()
@@ -141,6 +143,19 @@ def from_credentials(directory: Path, base: Path) -> Layer:
             f"{error.filename}: the credentials cannot be read ({error.strerror}); check the unit"
         ) from error
     return _layer("credential", named, base)
+
+
+def is_secret(keys: Keys) -> bool:
+    """Tell whether a credential is the token or password of a delivery: ``delivery.NAME.token``."""
+    return len(keys) > ENDS and keys[0] == "delivery" and keys[-1] in SECRETS
+
+
+def secrets_in(directory: Path | None, names: Iterable[str]) -> Mapping[str, Path]:
+    """Return the credentials that are tokens or passwords of deliveries, by the delivery's name."""
+    if directory is None:
+        return {}
+    found = ((name, directory / f"delivery.{name}.{kind}") for name in names if "/" not in name for kind in SECRETS)
+    return {name: path for name, path in found if path.is_file()}
 
 
 def _text(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from agent.runtime.config.layers import (
     from_environment,
     from_file,
     owner,
+    secrets_in,
 )
 from agent.runtime.config.notes import notes_of
 from agent.runtime.config.rules import password_in, problems_of
@@ -51,7 +52,8 @@ def load(
     """
     hardware = installed() if hardware is None else hardware
     layers = _layers(path, environ, credentials_dir)
-    document, problems = _checked(layers, hardware, secrets=secrets)
+    given = _secrets(layers, credentials_dir)
+    document, problems = _checked(layers, hardware, secrets=secrets, given=given)
     if document is None:
         problems.sort(key=lambda problem: _order(problem, layers))
         raise ConfigError(*(line_of(problem, layers) for problem in problems))
@@ -61,9 +63,20 @@ def load(
         document=document,
         password=_password(document.cloud),
         passwords=tuple(_password(other) for other in document.report_to),
+        secrets=given,
         notes=(*foreign_variables(environ), *notes),
         origins={keys: _origin(keys, layers) for keys, _, _, given in values_of(document) if given},
     )
+
+
+def _secrets(layers: Sequence[Layer], credentials_dir: Path | None) -> Mapping[str, Path]:
+    """Return the credentials of the deliveries that the layers have."""
+    tables = [table for layer in layers for table in _list(layer.tree.get("delivery"))]
+    return secrets_in(credentials_dir, [str(table["name"]) for table in tables if "name" in table])
+
+
+def _list(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _layers(path: Path, environ: Mapping[str, str], credentials_dir: Path | None) -> Sequence[Layer]:
@@ -86,7 +99,9 @@ def _drop_secrets(layers: Sequence[Layer]) -> None:
                 cloud.pop(name, None)
 
 
-def _checked(layers: Sequence[Layer], hardware: Hardware, *, secrets: bool) -> tuple[Document | None, list[Problem]]:
+def _checked(
+    layers: Sequence[Layer], hardware: Hardware, *, secrets: bool, given: Collection[str]
+) -> tuple[Document | None, list[Problem]]:
     """Return the configuration where it is good, and its problems where it is not.
 
     What is wrong by itself is put right for the rules between keys, so that their problems are found in the same run.
@@ -99,7 +114,8 @@ def _checked(layers: Sequence[Layer], hardware: Hardware, *, secrets: bool) -> t
         if still or document is None:
             return None, wrong
     assert document is not None, "no problem was found"  # noqa: S101  for the type checker
-    rules = [problem for problem in problems_of(document, hardware, secrets=secrets) if not _follows(problem, wrong)]
+    found = list(problems_of(document, hardware, secrets=secrets, given=given))
+    rules = [problem for problem in found if not _follows(problem, wrong)]
     return (None, wrong + rules) if wrong or rules else (document, [])
 
 

@@ -26,7 +26,6 @@ from agent.runtime.config.sections import (
 LATER: Final = "not part of this release"
 #: Sections whose function comes later -> what does not happen.
 SECTIONS_LATER: Final = {
-    "delivery": f"delivery of statements is {LATER}, nothing is delivered; make them with `wallbox-agent report`",
     "mqtt": f"MQTT is {LATER}",
     "metrics": f"metrics are {LATER}",
 }
@@ -41,7 +40,7 @@ READER_LINE: Final = frozenset({"device", "baudrate"})
 DELIVERY_KEYS: Final = {
     "folder": frozenset({"path"}),
     "https": frozenset({"url", "token_file", "ca_file"}),
-    "mail": frozenset({"host", "port", "to", "user", "password_file", "ca_file"}),
+    "mail": frozenset({"host", "port", "tls", "sender", "to", "user", "password_file", "ca_file"}),
 }
 
 
@@ -146,6 +145,9 @@ def _statement(statement: Statement | None) -> Iterator[Problem]:
 def _delivery(keys: Keys, delivery: Delivery) -> Iterator[Problem]:
     others = frozenset().union(*DELIVERY_KEYS.values()) - DELIVERY_KEYS[delivery.type]
     yield from _unused(keys, delivery, sorted(others), f"type {delivery.type}")
+    if delivery.type == "folder" and delivery.path is not None and not delivery.path.is_dir():
+        words = f'"{delivery.path}" is no directory; create it, or mount its disk; until then nothing is delivered'
+        yield Problem((*keys, "path"), words)
 
 
 def _unused(keys: Keys, section: Section, names: Iterable[str], where: str) -> Iterator[Problem]:

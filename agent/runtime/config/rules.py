@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +30,13 @@ NEEDED: Final = {
 }
 
 
-def problems_of(document: Document, hardware: Hardware, *, secrets: bool) -> Iterator[Problem]:
-    """Yield what is wrong although each key by itself is right; secrets: a password that is missing is wrong too."""
+def problems_of(
+    document: Document, hardware: Hardware, *, secrets: bool, given: Collection[str] = ()
+) -> Iterator[Problem]:
+    """Yield what is wrong although each key by itself is right.
+
+    secrets: a password that is missing is wrong too; given: deliveries whose secret is a credential.
+    """
     yield from _cloud(("cloud",), document.cloud, secrets=secrets)
     for number, other in enumerate(document.report_to):
         yield from _cloud(("report_to", number), other, secrets=secrets)
@@ -45,7 +50,7 @@ def problems_of(document: Document, hardware: Hardware, *, secrets: bool) -> Ite
     if document.statement is not None:
         yield from _statement(document.statement)
     for number, delivery in enumerate(document.delivery):
-        yield from _delivery(("delivery", number), delivery)
+        yield from _delivery(("delivery", number), delivery, secrets=secrets and delivery.name not in given)
     yield from _named_twice("delivery", [delivery.name for delivery in document.delivery])
 
 
@@ -149,12 +154,10 @@ def _statement(statement: Statement) -> Iterator[Problem]:
         yield Problem(("statement", "flat_price"), 'missing; basis "flat" needs it: add flat_price = 0.34 (per kWh)')
 
 
-def _delivery(keys: Keys, delivery: Delivery) -> Iterator[Problem]:
+def _delivery(keys: Keys, delivery: Delivery, *, secrets: bool) -> Iterator[Problem]:
     for name, example in NEEDED[delivery.type].items():
         if getattr(delivery, name) is None:
             yield Problem((*keys, name), f'missing; type "{delivery.type}" needs it: add {name} = {example}')
-    if delivery.type == "folder" and delivery.path is not None and not delivery.path.is_dir():
-        yield Problem((*keys, "path"), f'"{delivery.path}" is no directory; create it, or name another')
     for name in ("token_file", "password_file"):
         if (path := getattr(delivery, name)) is not None:
             yield from _secret((*keys, name), path)
@@ -162,3 +165,6 @@ def _delivery(keys: Keys, delivery: Delivery) -> Iterator[Problem]:
         yield Problem(
             (*keys, "user"), "missing; password_file belongs to a user: add user, the name at the mail server"
         )
+    if secrets and delivery.user is not None and delivery.password_file is None and delivery.type == "mail":
+        words = f"missing; user needs it, or the credential delivery.{delivery.name}.password"
+        yield Problem((*keys, "password_file"), f"{words} (which only the service sees)")

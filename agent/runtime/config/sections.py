@@ -199,17 +199,19 @@ class Statement(Section):
 
 
 class Delivery(Section):
-    """Where a month's statement goes by itself."""
+    """Where a month's statement goes by itself; tls, sender: None for what port and user tell."""
 
     name: v.Name
     type: v.DeliveryType
     format: v.Formats = ("pdf",)
-    url: v.HttpsUrl | None = None
+    url: v.DeliveryUrl | None = None
     token_file: v.ReadableFile | None = None
     ca_file: v.CaFile | None = None
     path: v.Folder | None = None
     host: v.Host | None = None
     port: v.Port | None = None
+    tls: Literal["implicit", "starttls"] | None = None
+    sender: v.Mail | None = None
     to: v.Recipients | None = None
     user: v.Text255 | None = None
     password_file: v.ReadableFile | None = None

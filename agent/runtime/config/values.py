@@ -30,6 +30,7 @@ DEFAULT_CURRENT: Final = Decimal(16)
 NO_CURRENT: Final = Decimal(0)
 LEAST_CURRENT: Final = 6
 MOST_CURRENT: Final = 80
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 PLACEHOLDERS: Final = frozenset({"station_id", "company_code"})
 
 
@@ -165,6 +166,19 @@ def _url(*schemes: str) -> Callable[[str], bool]:
     return lambda url: bool(split(url, *schemes))
 
 
+def _delivery(url: str) -> bool:
+    """Tell that statements may go to a URL: without TLS only within this machine, since it would show the token."""
+    parts = split(url, "https", "http")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password; use token_file")
+    if parts.fragment:
+        raise ValueError("must not contain #")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        reason = "http:// would show token and statement on the way (it may go to 127.0.0.1, [::1] or localhost)"
+        raise ValueError(f"must begin with https://; {reason}")
+    return True
+
+
 def readable(path: Path) -> bool:
     """Tell that a file can be read. Raises: ValueError; its words follow the path."""
     if not one_line(str(path)):
@@ -254,7 +268,7 @@ WebSocketUrl: TypeAlias = Annotated[
     str, Allowed("a ws:// or wss:// URL", _websocket("ws", "wss"), '"ws://csms.example.com:8180/ocpp"')
 ]
 SecureUrl: TypeAlias = Annotated[str, Allowed("a wss:// URL", _websocket("wss"))]
-HttpsUrl: TypeAlias = Annotated[str, Allowed("an https:// URL", _url("https"))]
+DeliveryUrl: TypeAlias = Annotated[str, Allowed("an https:// URL", _delivery)]
 MqttUrl: TypeAlias = Annotated[
     str, Allowed("an mqtt:// or mqtts:// URL", _url("mqtt", "mqtts"), '"mqtt://homeassistant.local:1883"')
 ]
@@ -262,7 +276,9 @@ Host: TypeAlias = Annotated[
     str, Allowed("a host name or address alone, without // and port", _like(r"[^\s/@]{1,253}"), '"192.168.1.20"')
 ]
 Port: TypeAlias = Annotated[int, Allowed("a port from 1 to 65535", _between(1, 65535))]
-Mail: TypeAlias = Annotated[str, Allowed("a mail address", _like(r"[^\s@]+@[^\s@]+"))]
+Mail: TypeAlias = Annotated[
+    str, Allowed("a mail address in ASCII", _like(r"[!#-'*+\-/-9=?A-Z^-~.]{1,64}@[A-Za-z0-9\[\]:._-]{1,255}"))
+]
 ReadableFile: TypeAlias = Annotated[Path, Allowed("the path of a file", readable)]
 CaFile: TypeAlias = Annotated[Path, Allowed("the path of a PEM file", _certificates)]
 Folder: TypeAlias = Annotated[Path, Allowed("the path of a directory", _folder)]

@@ -240,7 +240,23 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("delivery", ['name = "a"', 'type = "https"'], ["delivery.url: missing"]),
     ("delivery", ['name = "a"', 'type = "https"', 'url = "http://h/"'], ["delivery.url", "must begin with https://"]),
     ("delivery", ['name = "a"', 'type = "folder"'], ["delivery.path: missing"]),
-    ("delivery", ['name = "a"', 'type = "folder"', 'path = "nope"'], ['delivery.path: "nope" is no directory']),
+    (
+        "delivery",
+        ['name = "a"', 'type = "https"', 'url = "https://user:s3cret@h/in"'],
+        ["delivery.url", "***", "must not hold a user name or password; use token_file"],
+    ),
+    (
+        "delivery",
+        ['name = "a"', 'type = "https"', 'url = "http://127.0.0.1.example/"'],
+        ["delivery.url", "it may go to 127.0.0.1"],
+    ),
+    ("delivery", ['name = "a"', 'type = "mail"', 'host = "h"', 'to = ["a@b"]', 'tls = "none"'], ["delivery.tls"]),
+    (
+        "delivery",
+        ['name = "a"', 'type = "mail"', 'host = "h"', 'to = ["a@b"]', 'sender = "x"'],
+        ["delivery.sender", "mail address"],
+    ),
+    ("delivery", ['name = "a"', 'type = "mail"', 'host = "h"', 'to = ["a@b", "c,d@e"]'], ["delivery.to"]),
     ("delivery", ['name = "a"', 'type = "mail"', 'to = ["a@b"]'], ["delivery.host: missing"]),
     ("delivery", ['name = "a"', 'type = "mail"', 'host = "h"', 'to = ["a"]'], ["delivery.to", "mail address"]),
     (

@@ -236,7 +236,6 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
         "cloud.protocols",
         "cloud.client_cert_file",
         "cloud.client_key_file",
-        "delivery",
         "mqtt",
         "metrics",
         "rfid.crc",
@@ -295,6 +294,40 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
 )
 def test_what_looks_like_a_mistake_is_noted(tmp_path: Path, old: str, new: str, note: str) -> None:
     assert any(line.startswith(note) for line in config(tmp_path, SMALLEST.replace(old, new)).notes)
+
+
+def test_a_folder_that_is_not_there_is_noted_and_keeps_nobody_from_charging(tmp_path: Path) -> None:
+    text = SMALLEST + '\n[[delivery]]\nname = "a"\ntype = "folder"\npath = "usb"\n'
+    assert any(
+        f'delivery.path: "{tmp_path}/usb" is no directory; create it' in note for note in config(tmp_path, text).notes
+    )
+
+
+def test_tokens_and_passwords_of_deliveries_can_be_credentials(tmp_path: Path) -> None:
+    text = (
+        SMALLEST
+        + """
+[[delivery]]
+name = "acme.pay"
+type = "https"
+url = "https://payroll.example/in?key=s3cret"
+[[delivery]]
+name = "fleet"
+type = "mail"
+host = "mail.example"
+to = ["fleet@acme.example"]
+user = "wallbox"
+"""
+    )
+    with pytest.raises(
+        ConfigError, match=r"delivery\[2\]\.password_file: missing; .* credential delivery\.fleet\.password"
+    ):
+        config(tmp_path, text)
+    loaded = config(
+        tmp_path, text, credentials={"delivery.acme.pay.token": "t0ken", "delivery.fleet.password": "s3cret"}
+    )
+    assert {name: path.read_text() for name, path in loaded.secrets.items()} == {"acme.pay": "t0ken", "fleet": "s3cret"}
+    assert "s3cret" not in show(loaded) + json.dumps(to_json(loaded))
 
 
 def test_environment_wins_over_credentials_and_these_over_the_file(tmp_path: Path) -> None:

@@ -167,6 +167,6 @@ def test_what_cannot_stand_beside_a_session_is_refused(request_: dict[str, objec
 
 
 def test_an_unknown_command_is_answered_with_those_that_are_known() -> None:
-    words = "unknown command 'frobnicate': known are status, resend, annotate, link, unlink, start, stop"
+    words = "unknown command 'frobnicate': known are status, deliver, resend, annotate, link, unlink, start, stop"
     with pytest.raises(ValueError, match=words):
         command_of({"command": "frobnicate"})
