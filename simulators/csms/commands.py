@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from simulators.console import Commands
 from simulators.csms import notation, show
-from simulators.csms.billing import summary
+from simulators.csms.billing import ended_in, month_of, pay, summary
 from simulators.csms.breaking import Breaker
 from simulators.csms.company import local_list, settings_of, verdict
 from simulators.csms.server import Csms
@@ -198,8 +198,14 @@ class Commander:
         month = words[0] if words else f"{now.astimezone(zone):%Y-%m}"
         return show.statement(summary(self._csms.state, month, zone, now))
 
-    def _paid(self, words: list[str]) -> None:
-        self._csms.state.paid.append(f"{words[0]} {words[1]}")
+    def _paid(self, words: list[str]) -> str:
+        month, station = words[0], words[1]
+        bills = ended_in(self._csms.state, month, self._csms.policy.zone)
+        now = datetime.now(UTC)
+        if month >= month_of(now, self._csms.policy.zone):
+            raise Misuse(f"{month} is not over")
+        payments = pay(self._csms.state, [each for each in bills if each.session.station == station], month, now=now)
+        return "\n".join(f"paid {each.amount} {each.currency}" for each in payments) or "nothing to pay"
 
     def _cards(self) -> str:
         rows = [("card", "number", "status", "group")]

@@ -151,7 +151,7 @@ def statement(summary: Summary) -> str:
     rows: list[tuple[str, ...]] = [
         ("station", "card", "sessions", "kWh", "excl. VAT", "VAT", "incl. VAT", "refund", "state")
     ]
-    rows += [_row(row) for row in (*summary.rows, summary.total)]
+    rows += [*map(_row, summary.rows), (*_row(summary.total)[:-1], "")]
     unpriced = f"\n{summary.unpriced} sessions without a price" if summary.unpriced else ""
     return f"{summary.month}\n{table(rows)}{unpriced}"
 
