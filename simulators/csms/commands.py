@@ -11,6 +11,7 @@ from simulators.csms import notation, show
 from simulators.csms.billing import ended_in, month_of, pay, summary
 from simulators.csms.breaking import Breaker
 from simulators.csms.company import local_list, settings_of, verdict
+from simulators.csms.local_lists import next_version
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.errors import Misuse
@@ -138,14 +139,10 @@ class Commander:
         station = self._station(words)
         kind = words.pop(0).capitalize() if words and words[0].lower() in {"full", "differential"} else "Full"
         named = bool(words) and _is_number(words[0])
-        version = int(words.pop(0)) if named else self._next_version(station)
+        version = int(words.pop(0)) if named else next_version(self._csms.state.station(station))
         entries = [_entry(self._csms.state, word) for word in words] if words else local_list(self._csms.state)
         payload = {"listVersion": version, "updateType": kind, "localAuthorizationList": entries}
         return await self._call([station], "SendLocalList", payload)
-
-    def _next_version(self, station: str) -> int:
-        known = self._csms.state.station(station).list_version
-        return int(datetime.now(UTC).timestamp()) % 10**9 if known is None else known + 1
 
     async def _any_call(self, words: list[str]) -> str:
         station = self._station(words)
