@@ -77,9 +77,11 @@ def bill(state: State, session: Session, zone: ZoneInfo) -> Bill:
         return Bill(session, card, None, None, "no tariff")
     try:
         price = cost(session.tariff, readings_of(session), zone)
+        return Bill(session, card, price, refund(price, session.refund_percentage))
     except Unpriceable as reason:
         return Bill(session, card, None, None, str(reason))
-    return Bill(session, card, price, refund(price, session.refund_percentage))
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):  # typed at the console as JSON
+        return Bill(session, card, None, None, "tariff or refund cannot be read")
 
 
 def company_of(state: State, session: Session) -> str:

@@ -97,7 +97,9 @@ class CompanyDesk:
         token = self.state.tokens.get(uid.upper())
         if token is None:
             raise Misuse(f"no card {uid}")
-        if token.status is TokenStatus.DEACTIVATED and status is not TokenStatus.DEACTIVATED:
+        if token.status is TokenStatus.DEACTIVATED:
+            if status is TokenStatus.DEACTIVATED:
+                return
             raise Misuse(f"card {uid} was deactivated for good")
         token.status, token.reason = status, reason
         token.note(datetime.now(UTC), f"{status}: {reason}" if reason else str(status))

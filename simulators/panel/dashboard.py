@@ -89,22 +89,17 @@ def _chart(view: View, bills: Sequence[Bill]) -> Markup:
             if day in energy:
                 energy[day] += each.session.energy_wh or layout.ZERO
     most = max(*energy.values(), Decimal(1))
-    step, bars = WIDTH / DAYS, []
+    step = WIDTH / DAYS
+    bars: list[Node] = []
     for place, (day, wh) in enumerate(energy.items()):
         tall = max(float(wh / most) * (HEIGHT - FOOT - 14), 1.0 if wh > 0 else 0.0)
         left = place * step
-        bars.append(
-            h.rect(
-                h.title(f"{day}: {layout.kwh(wh)} kWh"),
-                x=f"{left + 3:.1f}",
-                y=f"{HEIGHT - FOOT - tall:.1f}",
-                width=f"{step - 6:.1f}",
-                height=f"{tall:.1f}",
-                rx=2,
-            )
-        )
-        if place % 5 == DAYS % 5 or place == DAYS - 1:
-            bars.append(h.text(f"{day:%d %b}", x=f"{left + 3:.1f}", y=HEIGHT - 4))
+        size = {"width": f"{step - 6:.1f}", "height": f"{tall:.1f}", "rx": "2"}
+        told = h.title(f"{day}: {layout.kwh(wh)} kWh")
+        bars.append(h.rect(told, x=f"{left + 3:.1f}", y=f"{HEIGHT - FOOT - tall:.1f}", **size))
+        if (DAYS - 1 - place) % 5 == 0:
+            middle = f"{left + step / 2:.1f}"
+            bars.append(h.text(f"{day:%d %b}", x=middle, y=HEIGHT - 4, text_anchor="middle"))
     bars.append(h.line(x1=0, x2=WIDTH, y1=HEIGHT - FOOT, y2=HEIGHT - FOOT))
     top = h.text(f"{layout.kwh(most)} kWh", x=3, y=10) if most > 1 else None
     return h.svg(top, bars, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label="kWh a day")

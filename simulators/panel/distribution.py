@@ -8,12 +8,12 @@ from typing import Final
 from simulators.csms.cards import FAILED, TAKEN, WAITING, failed, of_company, standing
 from simulators.csms.show import masked
 from simulators.csms.state import Device
-from simulators.errors import Misuse
+from simulators.errors import Misuse, SimulatorError
 from simulators.panel import layout
 from simulators.panel.forms import Form
 from simulators.panel.markup import Markup, Node, h, joined
 from simulators.panel.tokens import condition, link
-from simulators.panel.view import Done, Page, View, tell_all, the_device
+from simulators.panel.view import Done, Page, View, the_device
 
 
 def _linked(view: View) -> list[Device]:
@@ -89,14 +89,19 @@ async def retry_all(view: View, _form: Form) -> Done:
 
 
 async def _retry(view: View, devices: list[Device]) -> str:
-    sent = 0
+    sent, missed = 0, []
     for device in devices:
         tokens = failed(view.state, device)
-        if tokens:
+        if not tokens:
+            continue
+        try:
             await view.courier.post.send(device.station, tokens)
             sent += len(tokens)
+        except (SimulatorError, TimeoutError) as error:
+            missed.append(str(error))
     left = sum(len(failed(view.state, device)) for device in devices)
-    return await tell_all(view, f"{sent} sent again: {sent - left} taken, {left} failed" if sent else "nothing failed")
+    done = f"{sent} sent again, {left} failed" if sent or left else "nothing failed"
+    return "; ".join([done, *missed])
 
 
 async def full(view: View, form: Form) -> Done:

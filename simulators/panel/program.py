@@ -119,7 +119,9 @@ class Panel:
         note, error = self._notes.pop(request.query.get("note", ""), ""), ""
         if request.form is not None:
             try:
-                return self._done(await companies.create(self._csms, Form(request.form)))
+                done = await companies.create(self._csms, Form(request.form))
+                self._csms.save()
+                return self._done(done)
             except Misuse as misuse:
                 error = str(misuse)
         body = companies.show(self._csms, note, error, dict(request.form or {}))
@@ -155,7 +157,6 @@ class Panel:
 
     def _done(self, done: Done) -> Response:
         """Lead to the page that tells what was done; loading it again does nothing again."""
-        self._csms.save()
         number = str(next(self._numbers))
         self._notes[number] = done.text
         if len(self._notes) > MOST_NOTES:

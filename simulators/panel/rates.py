@@ -60,23 +60,31 @@ def _maybe(form: Form, name: str) -> str | None:
 
 def described(tariff: JsonObject) -> list[str]:
     """Return a line per element of an OCPI tariff."""
-    lines = []
-    for element in tariff.get("elements", []):
+    try:
+        return list(_lines(tariff))
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):  # typed at the console as JSON
+        return ["cannot be read"]
+
+
+def _lines(tariff: JsonObject) -> Iterator[str]:
+    for element in tariff["elements"]:
         prices = ", ".join(
             f"{Decimal(str(part['price'])):f} per {'kWh' if part['type'] == 'ENERGY' else part['type']}"
-            for part in element.get("price_components", [])
+            for part in element["price_components"]
         )
         held = element.get("restrictions") or {}
         hours = f"{held['start_time']} to {held['end_time']}" if "start_time" in held and "end_time" in held else ""
         days = ", ".join(day.capitalize() for day in held.get("day_of_week", []))
-        lines.append(f"{prices} {hours} {days.replace('Saturday, Sunday', 'weekends')}".strip())
-    return lines
+        yield " ".join(f"{prices} {hours} {days.replace('Saturday, Sunday', 'weekends')}".split())
 
 
 def vat_of(tariff: JsonObject) -> str:
     """Return the VAT percentages of a tariff."""
-    parts = [part for element in tariff.get("elements", []) for part in element.get("price_components", [])]
-    return ", ".join(sorted({f"{Decimal(str(part.get('vat', 0))):f} %" for part in parts}))
+    try:
+        parts = [part for element in tariff["elements"] for part in element["price_components"]]
+        return ", ".join(sorted({f"{Decimal(str(part.get('vat', 0))).normalize():f} %" for part in parts}))
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):  # as above
+        return "-"
 
 
 def show_all(view: View) -> Markup:

@@ -37,7 +37,7 @@ def state_of(view: View, bill: Bill) -> str:
 
 def lasted(session: Session, now: datetime) -> timedelta:
     """Return how long a session lasted, or lasts until now, in whole seconds."""
-    return timedelta(seconds=int(((session.stopped_at or now) - session.started_at).total_seconds()))
+    return timedelta(seconds=round(((session.stopped_at or now) - session.started_at).total_seconds()))
 
 
 def listed(view: View, bills: Sequence[Bill], in_all: Sequence[Sequence[Node]] = ()) -> Markup:
@@ -93,7 +93,7 @@ def show_all(view: View) -> Markup:
     shown = bills[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     ended = [each for each in bills if each.session.stopped_at is not None]
     sum_rows = [
-        (str(row.sessions), "in all", "", "", "", "", "", layout.kwh(row.energy_wh),
+        ("", f"{row.sessions} in all", "", "", "", "", "", layout.kwh(row.energy_wh),
          f"{row.incl_vat} {row.currency}", str(row.refund), "")
         for row in totals(ended, running=True)
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from simulators.panel.view import Done, Page, View, tell_all, the_token
 HEX: Final = re.compile(r"([0-9A-F]{2}){4,10}")
 TEXT: Final = re.compile(r"[!-~]{1,20}")
 EMA_ID: Final = re.compile(r"[A-Z]{2}[A-Z0-9*-]{6,16}")
+FINAL: Final = "the token was deactivated for good"
 KINDS: Final = ((TokenKind.CARD, "card"), (TokenKind.VIRTUAL, "virtual: no card needed"), (TokenKind.OTHER, "other"))
 
 
@@ -217,7 +218,7 @@ async def save(view: View, form: Form) -> Done:
     """Change a token."""
     token = the_token(view)
     if token.status is TokenStatus.DEACTIVATED:
-        raise Misuse("the token was deactivated for good")
+        raise Misuse(FINAL)
     _apply(view, form, token)
     token.note(view.now, "changed")
     return Done(await tell_all(view, "saved"))
@@ -241,6 +242,8 @@ async def unblock(view: View, _form: Form) -> Done:
 
 async def deactivate(view: View, form: Form) -> Done:
     """Deactivate a token for good."""
+    if the_token(view).status is TokenStatus.DEACTIVATED:
+        raise Misuse(FINAL)
     token, reason = the_token(view), form.text("reason", "reason")
     view.csms.desk.set_status(token.uid, TokenStatus.DEACTIVATED, reason)
     return Done(await tell_all(view, f"{shown(token)} is deactivated for good"))
@@ -250,7 +253,7 @@ async def replace(view: View, form: Form) -> Done:
     """Put a new card in the place of one, which is deactivated."""
     old = the_token(view)
     if old.status is TokenStatus.DEACTIVATED:
-        raise Misuse("the token was deactivated for good")
+        raise Misuse(FINAL)
     uid = _uid(view, form, TokenKind.CARD)
     number = form.text("number", "visual number", most=36, needed=False)
     new = Token(
