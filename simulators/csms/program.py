@@ -14,6 +14,7 @@ from simulators.csms import notation, show
 from simulators.csms.breaking import described
 from simulators.csms.certificates import in_folder
 from simulators.csms.commands import Commander
+from simulators.csms.second_screen import open_panel
 from simulators.csms.server import Csms, Setup
 from simulators.csms.store import Store
 from simulators.csms.v16 import Policy
@@ -22,6 +23,7 @@ from simulators.errors import Misuse
 THROW_AWAY: Final = (
     "wss with a certificate of a throw-away authority, both kept there; give stations FOLDER/ca.pem as ca_file"
 )
+PANEL: Final = "the employer's side as a web page on 127.0.0.1; 0: any free port"
 ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared with
 
 
@@ -52,7 +54,7 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--tls-name", action="append", default=[], metavar="HOST", help="more host names and addresses for --tls")
     add("--plain", action="store_true", help="know nothing of company codes, as other central systems")
     add("--quiet", action="store_true", help="print no messages")
-    add("--panel", type=int, metavar="PORT", help="the employer's side as a web page on 127.0.0.1; 0: any free port")
+    add("--panel", type=int, metavar="PORT", help=PANEL)
     add("--data", type=Path, metavar="FILE", help="keep everything in this SQLite file; --panel keeps it while it runs")
     add("--control", type=Path, metavar="SOCKET", help="Unix socket for `wallbox-sim tell SOCKET ...`")
     parser.set_defaults(run=lambda options: run(_csms(options)))
@@ -68,7 +70,7 @@ async def _csms(options: argparse.Namespace) -> None:
         Commander(csms).add_to(commands)
         banner = f"central system at {csms.url}/STATION-ID"
         if options.panel is not None:
-            banner = f"{banner}\npanel at {await _panel(csms, options.panel, stack)}"
+            banner = f"{banner}\npanel at {await open_panel(csms, options.panel, stack)}"
         await converse(commands, options.control, banner=banner)
 
 
@@ -78,16 +80,6 @@ def _store(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> Sto
     if options.data is None and (options.panel is None or options.state is not None):
         return None
     return stack.enter_context(Store(options.data))
-
-
-async def _panel(csms: Csms, port: int, stack: contextlib.AsyncExitStack) -> str:
-    """Open the panel and return its address."""
-    try:
-        from simulators.panel import Panel
-    except ModuleNotFoundError as missing:
-        raise Misuse(f"--panel needs the package {missing.name}: pip install 'wallbox-agent[panel]'") from None
-    panel = await stack.enter_async_context(Panel(csms, port))
-    return panel.url
 
 
 def _setup(options: argparse.Namespace, store: Store | None) -> Setup:

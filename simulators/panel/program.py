@@ -97,7 +97,8 @@ class Panel:
             paid = len(self._csms.state.payments)
             settle(self._csms.state, self._csms.policy.zone, datetime.now(UTC))
             if len(self._csms.state.payments) != paid:
-                self._csms.save()
+                with contextlib.suppress(Misuse):  # a full disk is told to who does something, and to stations
+                    self._csms.save()
             await asyncio.sleep(SETTLE_S)
 
     async def _respond(self, request: Request) -> Response:
@@ -148,10 +149,9 @@ class Panel:
             return _missing("there is no such action")
         try:
             done = await action(view, Form(typed))
+            self._csms.save()
         except (SimulatorError, TimeoutError) as error:
             return _shown(replace(view, typed=typed, error=str(error), now=_now()), name, page)
-        finally:
-            self._csms.save()
         here = view.path(*([name] if name else []), *([view.item] if view.item else []))
         return self._done(replace(done, to=done.to or here))
 

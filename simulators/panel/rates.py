@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
-from simulators.csms.rates import Slot, hourly
+from simulators.csms.rates import WEEKDAYS, WEEKEND, Slot, hourly
 from simulators.csms.state import JsonObject, Rate
 from simulators.errors import Misuse
 from simulators.panel import layout
@@ -19,6 +19,7 @@ SLOTS: Final = 3
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
 #: What OCPI allows in the id of a tariff; it is part of an address, too.
 NAME: Final = re.compile(r"[A-Za-z0-9 ._-]{1,36}")
+NAMED_DAYS: Final = {WEEKDAYS: "weekdays", WEEKEND: "weekends"}
 FIELDS: Final = (
     *("price", "weekend", "vat", "currency"),
     *(f"{name}{number}" for number in range(1, SLOTS + 1) for name in ("from", "to", "price", "weekend")),
@@ -74,8 +75,9 @@ def _lines(tariff: JsonObject) -> Iterator[str]:
         )
         held = element.get("restrictions") or {}
         hours = f"{held['start_time']} to {held['end_time']}" if "start_time" in held and "end_time" in held else ""
-        days = ", ".join(day.capitalize() for day in held.get("day_of_week", []))
-        yield " ".join(f"{prices} {hours} {days.replace('Saturday, Sunday', 'weekends')}".split())
+        named = held.get("day_of_week") or []
+        days = NAMED_DAYS.get(tuple(named), ", ".join(day.capitalize() for day in named))
+        yield " ".join(f"{prices} {hours} {days}".split())
 
 
 def vat_of(tariff: JsonObject) -> str:

@@ -64,10 +64,22 @@ class Browser:
 
     def press(self, button: str) -> None:
         """Press a button by its label."""
+        page = self.run("return performance.timeOrigin")
         self.click(f"//button[normalize-space()='{button}']")
+        self._leave(page)
 
     def follow(self, link: str) -> None:
+        """Click a link that leads to another page."""
+        page = self.run("return performance.timeOrigin")
         self.click(f"//a[normalize-space()='{link}']")
+        self._leave(page)
+
+    def _leave(self, page: float) -> None:
+        """Wait until another page is there, whole."""
+        end = time.monotonic() + PATIENCE_S
+        while self.run("return document.readyState === 'complete' && performance.timeOrigin") in {False, page}:
+            assert time.monotonic() < end, "the page stays"
+            time.sleep(0.02)
 
     def type(self, label: str, text: str, form: str) -> None:
         """Type into the field with a label, in the form that ends in this button."""
@@ -83,8 +95,7 @@ class Browser:
     @property
     def text(self) -> str:
         """What is to be read on the page, one blank between words."""
-        shown = self.call("GET", f"/element/{self.find('//body')}/text")
-        return " ".join(str(shown).split())
+        return " ".join(str(self.run("return document.body ? document.body.innerText : ''")).split())
 
     def expect(self, text: str) -> None:
         """Wait until the page has a text."""
@@ -136,4 +147,7 @@ def _capabilities(folder: Path) -> dict[str, Any]:
         "args": [*ARGUMENTS, f"--user-data-dir={profile}", "--window-size=1280,900"],
         "prefs": {"download.default_directory": str(folder), "download.prompt_for_download": False},
     }
-    return {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}}
+    waits = {"implicit": int(PATIENCE_S * 1000)}  # for an element, while the page before it is still there
+    return {
+        "capabilities": {"alwaysMatch": {"browserName": "chrome", "timeouts": waits, "goog:chromeOptions": options}}
+    }

@@ -85,7 +85,7 @@ def pay_the_refund(page: Browser) -> None:
 
 
 def download_the_workbook(page: Browser, folder: Path) -> None:
-    page.follow("Excel")
+    page.click("//a[normalize-space()='Excel']")
     file, end = folder / "billing-2026-01.xlsx", time.monotonic() + 10
     while not file.exists():
         assert time.monotonic() < end, sorted(folder.iterdir())

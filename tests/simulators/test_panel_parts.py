@@ -12,7 +12,7 @@ from simulators.csms.billing import BillState, bill, by_employee, ended_in, pay,
 from simulators.csms.book import readings_of
 from simulators.csms.cards import due, failed, standing
 from simulators.csms.iban import grouped, iban
-from simulators.csms.rates import Slot, cost, flat, hourly
+from simulators.csms.rates import Slot, cost, day_night, flat, hourly
 from simulators.csms.show import without_cards
 from simulators.csms.state import Company, Delivery, Device, Employee, Reading, Session, State, Token, TokenStatus
 from simulators.errors import Misuse
@@ -135,6 +135,10 @@ def test_a_rate_by_the_hour_has_weekdays_and_weekends_apart() -> None:
 def test_a_rate_that_makes_no_sense_is_refused(typed: dict[str, str], why: str) -> None:
     with pytest.raises(Misuse, match=why):
         tariff(Form({"price": "0.2", "vat": "21", "currency": "EUR"} | typed), "R")
+
+
+def test_a_rate_of_the_command_line_is_described_in_short() -> None:
+    assert described(day_night("0.34", "0.27", "21")) == ["0.34 per kWh 07:00 to 23:00 weekdays", "0.27 per kWh"]
 
 
 def test_a_night_that_runs_past_midnight_is_one_slot() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from simulators.csms import Csms
 from simulators.csms.rates import flat
 from simulators.csms.state import (
     Activation,
@@ -31,7 +32,12 @@ from simulators.csms.state import (
 )
 from simulators.csms.store import LISTS, SINGLE, TABLES, Store
 from simulators.errors import Misuse
+from simulators.panel import Panel
+from tests.simulators.station import booted, now
+from tests.simulators.visitor import Visitor
 
+START = {"connectorId": 1, "idTag": "04A1B2C3", "meterStart": 1000}
+COMPANY = {"code": "B-1234", "refund": "1", "price": "1", "vat": "1", "currency": "EUR"}
 AT = datetime(2026, 11, 24, 12, 0, 0, 123000, tzinfo=UTC)
 
 
@@ -155,3 +161,21 @@ def test_without_a_file_nothing_stays() -> None:
         assert store.load() == everything()
     with Store(None) as store:
         assert store.load() == State()
+
+
+async def test_what_cannot_be_kept_is_not_accepted(tmp_path: Path) -> None:
+    with Store(tmp_path / "panel.db") as store:
+        async with Csms.start(store=store, accept_unknown=True) as csms, booted(csms.url) as cp:
+            (pages,) = store._base.execute("PRAGMA page_count").fetchone()
+            store._base.execute(f"PRAGMA max_page_count = {pages}")
+            csms.state.employees = {str(each): Employee(str(each), "A-1", "x" * 999) for each in range(99)}
+            _, _, code, text, _ = await cp.call("StartTransaction", START | {"timestamp": now()}, "resent")
+            assert (code, "cannot be written" in text) == ("InternalError", True)
+            async with Panel(csms, 0) as panel:
+                told = await Visitor(panel.url).post("/companies", "create", name="B", **COMPANY)
+                assert (told.status, "cannot be written: database or disk is full" in told.text) == (422, True)
+            store._base.execute("PRAGMA max_page_count = 10000")
+            assert (await cp.start("resent"))["transactionId"] == 1
+    with Store(tmp_path / "panel.db") as store:
+        state = store.load()
+        assert ([each.transaction_id for each in state.sessions], len(state.employees)) == ([1], 99)
