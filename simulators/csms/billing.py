@@ -184,16 +184,27 @@ def _state(bills: Iterable[Bill], *, running: bool) -> BillState:
 
 
 def settle(state: State, zone: ZoneInfo, now: datetime) -> None:
-    """Pay what is paid automatically, of all months that are over."""
+    """Pay what is paid automatically, of all months that are over, where it is known to whom and to which account.
+
+    A company that has no employees pays all the same: then its chargers stand for them.
+    """
     this_month = month_of(now, zone)
     over = [
         bill(state, session, zone)
         for session in state.sessions
         if session.automatic_payment and session.paid is None and "" < month_of(session.stopped_at, zone) < this_month
+        if _has_payee(state, session)
     ]
     for month in sorted({month_of(each.session.stopped_at, zone) for each in over}):
         mine = [each for each in over if month_of(each.session.stopped_at, zone) == month]
         pay(state, mine, month, now=now, automatic=True)
+
+
+def _has_payee(state: State, session: Session) -> bool:
+    employee, company = state.employees.get(employee_of(state, session)), company_of(state, session)
+    if employee is None:
+        return all(each.company != company for each in state.employees.values())
+    return bool(employee.iban)
 
 
 def pay(state: State, bills: Iterable[Bill], month: str, *, now: datetime, automatic: bool = False) -> list[Payment]:

@@ -87,9 +87,8 @@ def _has(view: View, bill: Bill, words: list[str]) -> bool:
 def show_all(view: View) -> Markup:
     """Return the filter and what it lets through."""
     bills = chosen(view)
-    place = view.query.get("page", "1")
-    page = int(place) if place.isdecimal() and int(place[:6]) >= 1 else 1
-    page = min(page, max(1, -(-len(bills) // ON_A_PAGE)))
+    place = view.query.get("page", "1")[:6]
+    page = min(int(place) if place.isdecimal() else 1, -(-len(bills) // ON_A_PAGE)) or 1
     shown = bills[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     ended = [each for each in bills if each.session.stopped_at is not None]
     sum_rows = [

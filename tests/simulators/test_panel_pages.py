@@ -8,6 +8,7 @@ import io
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -441,6 +442,12 @@ async def test_sessions_are_filtered_by_day_and_searched() -> None:
         assert await numbers("q=bos+nl-home") == ["3"]
         assert await numbers("q=charging") == ["5"]
         assert await numbers("q=nobody+here") == []
+        for page in ("0", "-1", "2", "x", "9" * 5000):
+            assert len(await numbers(f"page={page}")) == 5
+        session = csms.state.sessions[0]
+        csms.state.sessions += [replace(session, transaction_id=number) for number in range(6, 121)]
+        assert (await numbers("page=2"))[-1] == "1"
+        assert len(await numbers("page=1")) == 100
         assert (await visitor.raw("GET", f"{HOME}/sessions?from=soon")).status == 404
         one = await visitor.get(f"{HOME}/sessions/3")
         assert "With VAT 11.70 EUR Refund 9.36 EUR (80 %)" in one.text

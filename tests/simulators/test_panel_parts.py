@@ -212,7 +212,7 @@ def session(number: int, stop: str, **changes: object) -> Session:
 
 def two_employees() -> State:
     state = State(companies={"A-1": Company("A-1", "A")})
-    state.employees = {id_: Employee(id_, "A-1", id_) for id_ in ("E1", "E2")}
+    state.employees = {id_: Employee(id_, "A-1", id_, iban="NL91ABNA0417164300") for id_ in ("E1", "E2")}
     state.sessions = [
         session(1, "2026-10-31 23:59:59", company="A-1", employee="E1"),
         session(2, "2026-11-01 00:00:00", company="A-1", employee="E1"),
@@ -268,6 +268,20 @@ def test_a_month_is_paid_automatically_once_it_is_over_and_only_once() -> None:
     }
     assert len(state.payments) == 4
     assert state.sessions[1].paid is None
+
+
+def test_nothing_is_paid_automatically_to_nobody_or_without_an_account() -> None:
+    state, later = two_employees(), at("2026-11-02 12:00")
+    state.sessions = [session(1, "2026-10-05 12:00", company="A-1"), session(2, "2026-10-05 12:00", employee="E2")]
+    for each in state.sessions:
+        each.company, each.automatic_payment = "A-1", True
+    state.employees["E2"].iban = ""
+    settle(state, AMSTERDAM, later)
+    assert state.payments == []
+    state.employees["E2"].iban = "NL91ABNA0417164300"
+    state.tokens["04A1B2C3"] = Token("04A1B2C3", company="A-1", employee="E1")
+    settle(state, AMSTERDAM, later)
+    assert [(each.employee, each.sessions) for each in state.payments] == [("E1", [1]), ("E2", [2])]
 
 
 def test_a_session_that_arrives_after_its_month_was_paid_is_still_to_be_paid() -> None:
