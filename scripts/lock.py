@@ -135,8 +135,8 @@ def _file_name(wheel: Mapping[str, object]) -> str:
     return str(wheel.get("name") or unquote(urlsplit(str(wheel["url"])).path.rpartition("/")[2]))
 
 
-def resolve(*groups: str, pins: Path | None) -> tuple[Package, ...]:
-    """Resolve the dependencies of the project and of these groups; sorted by name.
+def resolve(*groups: str, pins: Path | None, extras: tuple[str, ...] = ()) -> tuple[Package, ...]:
+    """Resolve the dependencies of the project, of these groups and of its extras; sorted by name.
 
     pins: a requirements file whose versions are kept, None for the newest of everything.
     Only what is needed on a target is returned. Raises: CalledProcessError after uv has said why.
@@ -148,6 +148,7 @@ def resolve(*groups: str, pins: Path | None) -> tuple[Package, ...]:
         output = Path(folder, "pylock.toml")
         command = [uv, "pip", "compile", "--quiet", "--universal", "--no-build", "--format", "pylock.toml"]
         command += ["--output-file", str(output), *(f"--group={group}" for group in groups)]
+        command += [f"--extra={extra}" for extra in extras]
         command += ["--constraints", str(pins)] if pins else []
         subprocess.run([*command, "pyproject.toml"], cwd=ROOT, check=True)
         entries = tomllib.loads(output.read_text())["packages"]
@@ -198,7 +199,7 @@ def main() -> int:
     upgrade = parser.parse_args().upgrade
     with tempfile.TemporaryDirectory() as folder:
         kept = None if upgrade or not DEVELOPMENT_LOCK.exists() else _pins(DEVELOPMENT_LOCK, folder)
-        development = resolve("build", "dev", pins=kept)
+        development = resolve("build", "dev", pins=kept, extras=("panel",))
         write_requirements(DEVELOPMENT_LOCK, development, "What the agent needs, and the tools to develop it.")
         runtime = resolve("build", pins=_pins(DEVELOPMENT_LOCK, folder))
     write_requirements(RUNTIME_LOCK, runtime, "What the agent needs, and the build backend that installs it.")

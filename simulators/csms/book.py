@@ -35,8 +35,8 @@ class Book:
         return session
 
     def _opened(self, station: str, message: str, payload: JsonObject) -> Session:
-        started_at = moment(payload["timestamp"])
-        terms = terms_at(self.state.devices.get(station), started_at)
+        started_at, device = moment(payload["timestamp"]), self.state.devices.get(station)
+        terms, token = terms_at(device, started_at), self.state.tokens.get(payload["idTag"].upper())
         number = self._next_number()
         return Session(
             station=station,
@@ -49,6 +49,8 @@ class Book:
             tariff=terms.get("tariff", self.state.tariff),
             refund_percentage=str(terms.get("refundPercentage", "100")),
             automatic_payment=bool(terms.get("automaticPayment", False)),
+            company=(device and device.company) or (token and token.company) or "",
+            employee=(device and device.employee) or (token and token.employee) or "",
         )
 
     def _next_number(self) -> int:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from simulators.console import Commands
 from simulators.csms import notation, show
-from simulators.csms.billing import summary
+from simulators.csms.billing import ended_in, month_of, pay, summary
 from simulators.csms.breaking import Breaker
 from simulators.csms.company import local_list, settings_of, verdict
+from simulators.csms.local_lists import next_version
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.errors import Misuse
@@ -138,14 +139,10 @@ class Commander:
         station = self._station(words)
         kind = words.pop(0).capitalize() if words and words[0].lower() in {"full", "differential"} else "Full"
         named = bool(words) and _is_number(words[0])
-        version = int(words.pop(0)) if named else self._next_version(station)
+        version = int(words.pop(0)) if named else next_version(self._csms.state.station(station))
         entries = [_entry(self._csms.state, word) for word in words] if words else local_list(self._csms.state)
         payload = {"listVersion": version, "updateType": kind, "localAuthorizationList": entries}
         return await self._call([station], "SendLocalList", payload)
-
-    def _next_version(self, station: str) -> int:
-        known = self._csms.state.station(station).list_version
-        return int(datetime.now(UTC).timestamp()) % 10**9 if known is None else known + 1
 
     async def _any_call(self, words: list[str]) -> str:
         station = self._station(words)
@@ -198,9 +195,15 @@ class Commander:
         month = words[0] if words else f"{now.astimezone(zone):%Y-%m}"
         return show.statement(summary(self._csms.state, month, zone, now))
 
-    async def _paid(self, words: list[str]) -> None:
-        self._csms.state.paid.append(f"{words[0]} {words[1]}")
-        await self._csms.desk.tell_paid(words[1], words[0])
+    async def _paid(self, words: list[str]) -> str:
+        month, station = words[0], words[1]
+        bills = ended_in(self._csms.state, month, self._csms.policy.zone)
+        now = datetime.now(UTC)
+        if month >= month_of(now, self._csms.policy.zone):
+            raise Misuse(f"{month} is not over")
+        payments = pay(self._csms.state, [each for each in bills if each.session.station == station], month, now=now)
+        await self._csms.desk.tell_paid(month, {station} & set(self._csms.connected))
+        return "\n".join(f"paid {each.amount} {each.currency}" for each in payments) or "nothing to pay"
 
     def _cards(self) -> str:
         rows = [("card", "number", "status", "group")]

@@ -1,19 +1,17 @@
 """Employers and their chargers: the company link over DataTransfer, seen from the cloud, and the cards.
 
 The extension: vendor ``org.wallbox-agent``; LinkCompany and UnlinkCompany come from the station, CompanySettings and
-CompanyLink go to it; ``data`` is a JSON text.
+CompanyLink go to it (``desk``); ``data`` is a JSON text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from simulators.csms.log import MessageLog
 from simulators.csms.state import Activation, Company, Device, JsonObject, State, Terms, TokenStatus
-from simulators.errors import Misuse, SimulatorError
 
 VENDOR: Final = "org.wallbox-agent"
 DEFAULTS: Final[JsonObject] = {"sessionLogging": True, "automaticPayment": False, "refundPercentage": "100"}
@@ -26,9 +24,6 @@ LINK_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "agentVersion": str,
     "settingsVersion": (int, type(None)),
 }
-
-#: (station, action, payload) -> payload of the answer; ``Csms.call``.
-Caller = Callable[[str, str, JsonObject], Awaitable[JsonObject]]
 
 
 def verdict(state: State, id_tag: str, now: datetime, *, accept_unknown: bool = False) -> JsonObject:
@@ -45,6 +40,14 @@ def verdict(state: State, id_tag: str, now: datetime, *, accept_unknown: bool = 
     if token.status is TokenStatus.DEACTIVATED or early:
         return {"status": "Invalid"}
     return {"status": "Blocked" if token.status is TokenStatus.BLOCKED else "Accepted"} | extras
+
+
+def used(state: State, id_tag: str, now: datetime) -> None:
+    """Take note that a station asks about a card: one that came by post is activated by its driver thereby."""
+    token = state.tokens.get(id_tag.upper())
+    if token is not None and token.status is TokenStatus.INACTIVE:
+        token.status = TokenStatus.ACTIVE
+        token.note(now, "activated by the driver")
 
 
 def local_list(state: State) -> list[JsonObject]:
@@ -112,6 +115,11 @@ class CompanyLink:
         device = self._device(station, company)
         device.evse_ids, device.meter_serials = data["evseIds"], data["meterSerialNumbers"]
         device.agent_version = data["agentVersion"]
+        if (data["settingsVersion"] or 0) > device.version:  # this central system lost its memory
+            device.version = data["settingsVersion"] + 1
+        know(device)
+        if device.state == "linked" and device.answered < device.version:
+            take(device, settings_of(self.state, device))
         return _accepted(link_status(self.state, device))
 
     def _device(self, station: str, company: Company) -> Device:
@@ -120,11 +128,15 @@ class CompanyLink:
             return known
         device = Device(station, company.code, datetime.now(UTC))
         device.version = known.version + 1 if known else 1
+        if known is not None and known.company == company.code:
+            device.employee, device.cards_version = known.employee, known.cards_version
         if company.activation is Activation.REJECTED:
             device.state, device.reason = "rejected", company.reason
         elif company.activation is Activation.AUTOMATIC:
             device.state = "linked"
-            device.terms.append(Terms(device.since, settings_of(self.state, device)))
+            take(device, settings_of(self.state, device), device.since)
+        for key in [key for key, sent in self.state.deliveries.items() if sent.station == station]:
+            del self.state.deliveries[key]  # what it was sent by another company, or before it left, it has no more
         self.state.devices[station] = device
         return device
 
@@ -134,7 +146,19 @@ class CompanyLink:
             self._log.accuse(station, "UnlinkCompany from a company it is not linked to")
         else:
             device.state, device.ended_at = "ended", datetime.now(UTC)
+            know(device)
         return {"status": "Accepted"}
+
+
+def know(device: Device) -> None:
+    """Take note that a charger knows the state of its link."""
+    device.told = device.state
+
+
+def take(device: Device, settings: JsonObject, since: datetime | None = None) -> None:
+    """Take note that a charger has settings: they are the terms of its sessions from now on."""
+    device.answered, device.refusal = settings["version"], ""
+    device.terms.append(Terms(since or datetime.now(UTC), settings))
 
 
 def _accepted(data: JsonObject) -> JsonObject:
@@ -147,81 +171,3 @@ def link_status(state: State, device: Device) -> JsonObject:
     if device.reason:
         told["reason"] = device.reason
     return told | ({"settings": settings_of(state, device)} if device.state == "linked" else {})
-
-
-class CompanyDesk:
-    """What somebody at the employer's does: activate or reject chargers, change settings, block cards.
-
-    All raise Misuse for what is not known, and what ``Csms.call`` raises when a station has to be told.
-    """
-
-    def __init__(self, state: State, call: Caller) -> None:
-        self.state = state
-        self._call = call
-
-    async def activate(self, station: str) -> None:
-        """Link a pending charger and tell it."""
-        device = self.device(station)
-        device.state, device.reason = "linked", ""
-        device.terms.append(Terms(datetime.now(UTC), settings_of(self.state, device)))
-        await self._transfer(station, "CompanyLink", link_status(self.state, device))
-
-    async def reject(self, station: str, reason: str) -> None:
-        """End a link, pending or not, and tell the charger."""
-        device = self.device(station)
-        device.state, device.reason = "rejected", reason
-        await self._transfer(station, "CompanyLink", link_status(self.state, device))
-
-    async def change(self, whose: str, **settings: Any) -> None:  # noqa: ANN401 - settings are JSON
-        """Change settings of a charger, or of all of a company, and tell the linked ones. None: back to the default."""
-        company = self.state.companies.get(whose.upper())
-        for_whom = [self.device(whose)] if company is None else self._linked(company)
-        stored = for_whom[0].overrides if company is None else company.settings
-        stored.update(settings)
-        for name in [name for name, value in stored.items() if value is None]:
-            del stored[name]
-        for device in for_whom:
-            device.version += 1
-            if device.state == "linked":
-                await self.push(device.station)
-
-    async def push(self, station: str) -> None:
-        """Send a charger its settings. Raises SimulatorError with its reason where it refuses them."""
-        device = self.device(station)
-        settings = settings_of(self.state, device)
-        await self._transfer(station, "CompanySettings", settings)
-        device.terms.append(Terms(datetime.now(UTC), settings))
-
-    async def tell_paid(self, station: str, month: str) -> None:
-        """Tell a charger that a month was paid, if it is linked."""
-        device = self.state.devices.get(station)
-        if device is not None and device.state == "linked":
-            data = {"month": month, "paidAt": datetime.now(UTC).isoformat(), "reference": f"{device.company} {month}"}
-            await self._transfer(station, "StatementPaid", data)
-
-    def set_status(self, uid: str, status: TokenStatus) -> None:
-        """Block, unblock or deactivate a card; stations learn of it when they ask. Deactivation is for good."""
-        token = self.state.tokens.get(uid.upper())
-        if token is None:
-            raise Misuse(f"no card {uid}")
-        if token.status is TokenStatus.DEACTIVATED and status is not TokenStatus.DEACTIVATED:
-            raise Misuse(f"card {uid} was deactivated for good")
-        token.status = status
-
-    def device(self, station: str) -> Device:
-        """Return the charger of a station. Raises Misuse."""
-        device = self.state.devices.get(station)
-        if device is None:
-            raise Misuse(f"{station} has not given a company code")
-        return device
-
-    def _linked(self, company: Company) -> list[Device]:
-        return [device for device in self.state.devices.values() if device.company == company.code]
-
-    async def _transfer(self, station: str, message: str, data: JsonObject) -> None:
-        payload = {"vendorId": VENDOR, "messageId": message, "data": json.dumps(data)}
-        answer = await self._call(station, "DataTransfer", payload)
-        if answer.get("status") != "Accepted":
-            raise SimulatorError(
-                f"{station} answers {message} with {answer.get('status')} {answer.get('data', '')}".rstrip()
-            )

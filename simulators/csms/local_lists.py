@@ -6,6 +6,7 @@ Source: OCPP 1.6 ed. 2, sections 5.10, 5.15, 6.41 and 7.47; errata 3.52.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from simulators.csms.state import JsonObject, Station
@@ -42,6 +43,11 @@ def version_told(station: Station, answer: JsonObject) -> Iterator[str]:
     expected = station.list_version if station.local_list else 0
     if told != expected:
         yield f"says that its local list has version {told}, it was sent {expected}"
+
+
+def next_version(station: Station) -> int:
+    """Return the version of the next list: one more than was sent, else one that is later than a forgotten one."""
+    return int(datetime.now(UTC).timestamp()) % 10**9 if station.list_version is None else station.list_version + 1
 
 
 def _expected(station: Station, payload: JsonObject, *, full: bool) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Final
@@ -13,13 +14,16 @@ from simulators.csms import notation, show
 from simulators.csms.breaking import described
 from simulators.csms.certificates import in_folder
 from simulators.csms.commands import Commander
+from simulators.csms.second_screen import open_panel
 from simulators.csms.server import Csms, Setup
+from simulators.csms.store import Store
 from simulators.csms.v16 import Policy
 from simulators.errors import Misuse
 
 THROW_AWAY: Final = (
     "wss with a certificate of a throw-away authority, both kept there; give stations FOLDER/ca.pem as ca_file"
 )
+PANEL: Final = "the employer's side as a web page on 127.0.0.1; 0: any free port"
 ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - compared with
 
 
@@ -50,21 +54,35 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--tls-name", action="append", default=[], metavar="HOST", help="more host names and addresses for --tls")
     add("--plain", action="store_true", help="know nothing of company codes, as other central systems")
     add("--quiet", action="store_true", help="print no messages")
+    add("--panel", type=int, metavar="PORT", help=PANEL)
+    add("--data", type=Path, metavar="FILE", help="keep everything in this SQLite file; --panel keeps it while it runs")
     add("--control", type=Path, metavar="SOCKET", help="Unix socket for `wallbox-sim tell SOCKET ...`")
     parser.set_defaults(run=lambda options: run(_csms(options)))
 
 
 async def _csms(options: argparse.Namespace) -> None:
-    async with Csms(_setup(options)) as csms:
+    async with contextlib.AsyncExitStack() as stack:
+        csms = await stack.enter_async_context(Csms(_setup(options, _store(options, stack))))
         csms.company_link.enabled = not options.plain
         if not options.quiet:
             csms.log.listeners.append(lambda entry: say(show.line(entry)))
         commands = Commands()
         Commander(csms).add_to(commands)
-        await converse(commands, options.control, banner=f"central system at {csms.url}/STATION-ID")
+        banner = f"central system at {csms.url}/STATION-ID"
+        if options.panel is not None:
+            banner = f"{banner}\npanel at {await open_panel(csms, options.panel, stack)}"
+        await converse(commands, options.control, banner=banner)
 
 
-def _setup(options: argparse.Namespace) -> Setup:
+def _store(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> Store | None:
+    if options.data is not None and options.state is not None:
+        raise Misuse("--data and --state both keep everything: only one of them")
+    if options.data is None and (options.panel is None or options.state is not None):
+        return None
+    return stack.enter_context(Store(options.data))
+
+
+def _setup(options: argparse.Namespace, store: Store | None) -> Setup:
     return Setup(
         host=options.host,
         port=options.port,
@@ -75,6 +93,7 @@ def _setup(options: argparse.Namespace) -> Setup:
         state_file=options.state,
         passwords=dict(_pair(text) for text in options.password),
         ssl=_tls(options),
+        store=store,
     )
 
 

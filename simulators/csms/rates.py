@@ -51,12 +51,35 @@ def day_night(
     return _tariff("day-night", "EUR", [*elements, _element(night, vat)])
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Hours with prices of their own, per kWh without VAT. weekend: on Saturday and Sunday, None: the same."""
+
+    start: str
+    end: str
+    price: str
+    weekend: str | None = None
+
+
+def hourly(name: str, currency: str, vat: str, *, slots: Sequence[Slot], rest: Slot) -> JsonObject:
+    """Return the tariff of these slots, the first that fits counts, and of the prices of the rest of the day."""
+    elements = [element for slot in slots for element in _of_slot(slot, vat, (slot.start, slot.end))]
+    return _tariff(name, currency, [*elements, *_of_slot(rest, vat, None)])
+
+
+def _of_slot(slot: Slot, vat: str, hours: tuple[str, str] | None) -> Iterator[Element]:
+    if slot.weekend is not None:
+        yield _element(slot.weekend, vat, hours, WEEKEND)
+    yield _element(slot.price, vat, hours)
+
+
 def _element(price: str, vat: str, hours: tuple[str, str] | None = None, days: Sequence[str] = ()) -> Element:
     component = {"type": "ENERGY", "price": float(price), "vat": float(vat), "step_size": 1}
     element: Element = {"price_components": [component]}
-    if hours is not None:
-        element["restrictions"] = {"start_time": hours[0], "end_time": hours[1], "day_of_week": list(days)}
-    return element
+    restrictions: JsonObject = {} if hours is None else {"start_time": hours[0], "end_time": hours[1]}
+    if days:
+        restrictions["day_of_week"] = list(days)
+    return element | ({"restrictions": restrictions} if restrictions else {})
 
 
 def _tariff(name: str, currency: str, elements: list[Element]) -> JsonObject:

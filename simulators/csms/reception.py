@@ -11,6 +11,7 @@ from simulators.csms.conduct import Conduct
 from simulators.csms.faults import Faults
 from simulators.csms.state import JsonObject, State, Station
 from simulators.csms.v16 import V16, CallRefused
+from simulators.errors import Misuse
 
 #: Actions after which the state is on disk before they are answered.
 SAVED_AFTER: Final = frozenset({"BootNotification", "StartTransaction", "StopTransaction", "DataTransfer"})
@@ -34,12 +35,18 @@ class Reception:
         self._save = save
 
     def answer(self, station: str, id_: str, action: str, payload: JsonObject) -> JsonObject:
-        """Return the answer to a CALL. Raises CallRefused."""
+        """Return the answer to a CALL. Raises CallRefused, also where it could not be kept."""
         try:
             return self._dialect.answer(station, id_, action, payload)
         finally:
             if action in SAVED_AFTER:
-                self._save()
+                self._keep()
+
+    def _keep(self) -> None:
+        try:
+            self._save()
+        except (Misuse, OSError) as error:
+            raise CallRefused("InternalError", str(error)) from None
 
     def answered(self, station: str, action: str, payload: JsonObject, answer: object) -> None:
         """Check the answer of a station and learn from it."""

@@ -23,13 +23,15 @@ from websockets.typing import Subprotocol
 
 from simulators.csms.billing import Bill, bill
 from simulators.csms.book import Book
-from simulators.csms.company import CompanyDesk, CompanyLink
+from simulators.csms.company import CompanyLink
 from simulators.csms.conduct import Conduct
+from simulators.csms.desk import CompanyDesk
 from simulators.csms.faults import Faults
 from simulators.csms.link import Link, NotConnected
 from simulators.csms.log import Kind, Message, MessageLog, Violation
 from simulators.csms.reception import Reception
 from simulators.csms.state import Company, JsonObject, State, Token, load
+from simulators.csms.store import Store
 from simulators.csms.v16 import SUBPROTOCOL, V16, Policy
 
 
@@ -49,7 +51,8 @@ class Setup:
     """Where a central system listens and what it knows at its start.
 
     port 0: any free one. state_file: what is there at the start wins over companies and tokens given here. passwords:
-    station -> password of HTTP basic authentication; a station that is not in it needs none.
+    station -> password of HTTP basic authentication; a station that is not in it needs none. store: used like
+    state_file, in its place; whoever opened it closes it.
     """
 
     host: str = "127.0.0.1"
@@ -61,6 +64,7 @@ class Setup:
     state_file: Path | None = None
     passwords: dict[str, str] = field(default_factory=dict)
     ssl: tls.SSLContext | None = None
+    store: Store | None = None
 
 
 class _Connection(ServerConnection):
@@ -91,7 +95,7 @@ class Csms:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.port = setup.port
-        self.state = State() if setup.state_file is None else load(setup.state_file)
+        self.state = _remembered(setup)
         self.log = MessageLog()
         self.faults = Faults()
         self.handshakes: list[Handshake] = []
@@ -123,10 +127,11 @@ class Csms:
         passwords: dict[str, str] | None = None,
         ssl: tls.SSLContext | None = None,
         port: int = 0,
+        store: Store | None = None,
     ) -> Self:
         """Return a central system on 127.0.0.1, to be entered with ``async with``; see Setup."""
         policy = Policy(accept_unknown=accept_unknown)
-        chosen = tuple(companies), tuple(tokens), tariff, policy, state_file, passwords or {}, ssl
+        chosen = tuple(companies), tuple(tokens), tariff, policy, state_file, passwords or {}, ssl, store
         return cls(Setup("127.0.0.1", port, *chosen))
 
     async def __aenter__(self) -> Self:
@@ -239,7 +244,9 @@ class Csms:
 
     def save(self) -> None:
         """Write the state to its file, where there is one."""
-        if self.setup.state_file is not None:
+        if self.setup.store is not None:
+            self.setup.store.save(self.state)
+        elif self.setup.state_file is not None:
             self.state.save(self.setup.state_file)
 
     # -- connections
@@ -334,6 +341,12 @@ class Csms:
             if self._links.get(station) is link:
                 del self._links[station]
             self.log.add(station, "event", inbound=True, action="closed")
+
+
+def _remembered(setup: Setup) -> State:
+    if setup.store is not None:
+        return setup.store.load()
+    return State() if setup.state_file is None else load(setup.state_file)
 
 
 def _station(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -15,6 +16,8 @@ from simulators.csms.state import JsonObject
 
 COLOURS: Final = {"call": "36", "result": "32", "error": "31", "garbage": "31", "event": "33", "violation": "1;31"}
 VISIBLE: Final = 4
+#: A card's UID in the data of the extension.
+CARD_ID: Final = re.compile(r'("(?:uid|replaces)": ?)"([^"]*)"')
 
 
 def line(entry: Message | Violation) -> str:
@@ -85,6 +88,8 @@ def _plain(payload: JsonObject) -> str:
 def _value(key: str, value: Any) -> str:  # noqa: ANN401 - JSON
     if key in {"idTag", "parentIdTag"}:
         return masked(str(value))
+    if key == "data":
+        return without_cards(value)
     if isinstance(value, dict):
         return f"({_plain(value)})"
     return f"{len(value)} entries" if isinstance(value, list) else str(value)
@@ -112,7 +117,12 @@ def _stop(payload: JsonObject) -> str:
 
 
 def _transfer(payload: JsonObject) -> str:
-    return f"{payload.get('messageId', '')} {payload.get('data', '')}"
+    return f"{payload.get('messageId', '')} {without_cards(payload.get('data', ''))}"
+
+
+def without_cards(data: object) -> str:
+    """Return the data of a message of the extension, card numbers masked."""
+    return CARD_ID.sub(lambda found: f'{found[1]}"{masked(found[2])}"', str(data))
 
 
 GISTS: Final[Mapping[str, Callable[[JsonObject], str]]] = {
@@ -151,7 +161,7 @@ def statement(summary: Summary) -> str:
     rows: list[tuple[str, ...]] = [
         ("station", "card", "sessions", "kWh", "excl. VAT", "VAT", "incl. VAT", "refund", "state")
     ]
-    rows += [_row(row) for row in (*summary.rows, summary.total)]
+    rows += [*map(_row, summary.rows), (*_row(summary.total)[:-1], "")]
     unpriced = f"\n{summary.unpriced} sessions without a price" if summary.unpriced else ""
     return f"{summary.month}\n{table(rows)}{unpriced}"
 

@@ -8,7 +8,7 @@ import typing
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -17,16 +17,37 @@ T = TypeVar("T")
 
 
 class TokenStatus(StrEnum):
-    """State of a card: active, blocked until it is lifted, or deactivated for good."""
+    """State of a card: active, blocked until it is lifted, or deactivated for good; inactive: not used for once yet."""
 
     ACTIVE = "active"
+    INACTIVE = "inactive"
     BLOCKED = "blocked"
     DEACTIVATED = "deactivated"
 
 
+class TokenKind(StrEnum):
+    """What a token is."""
+
+    CARD = "card"
+    VIRTUAL = "virtual"
+    OTHER = "other"
+
+
+@dataclass(slots=True)
+class Entry:
+    """A line of a history."""
+
+    at: datetime
+    text: str
+
+
 @dataclass(slots=True)
 class Token:
-    """A card. uid: upper case. number: the visual one. parent: its group. Valid from and to: UTC, None: always."""
+    """A card. uid: upper case. number: the visual one. parent: its group. Valid from and to: UTC, None: always.
+
+    company: code, empty: of all companies. employee: id, empty: nobody's. reason: why it is blocked or deactivated.
+    replaces: UID of the card whose place it took.
+    """
 
     uid: str
     number: str = ""
@@ -34,6 +55,69 @@ class Token:
     parent: str | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    kind: TokenKind = TokenKind.CARD
+    ema_id: str = ""
+    company: str = ""
+    employee: str = ""
+    reason: str = ""
+    replaces: str = ""
+    history: list[Entry] = field(default_factory=list)
+
+    def note(self, at: datetime, text: str) -> None:
+        """Add a line to its history."""
+        self.history.append(Entry(at, text))
+
+
+@dataclass(slots=True)
+class Employee:
+    """Somebody who is paid back. number: the personnel number. iban: without blanks, empty where it is not known."""
+
+    id: str
+    company: str
+    name: str
+    number: str = ""
+    iban: str = ""
+    active: bool = True
+
+
+@dataclass(slots=True)
+class Rate:
+    """A rate of a company. tariff: OCPI. typed: what it was made of, as it was typed."""
+
+    company: str
+    name: str
+    tariff: JsonObject
+    typed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A card as a charger was last sent it. status: Taken or Failed, with a reason. tries: since the card changed."""
+
+    station: str
+    uid: str
+    sent: JsonObject
+    status: str
+    at: datetime
+    reason: str = ""
+    tries: int = 1
+
+
+@dataclass(slots=True)
+class Payment:
+    """A refund that was paid. month: 2026-11. automatic: by the company's card at the month's end.
+
+    sessions: the transactions that are paid by it.
+    """
+
+    company: str
+    employee: str
+    month: str
+    at: datetime
+    amount: Decimal
+    currency: str
+    automatic: bool
+    sessions: list[int] = field(default_factory=list)
 
 
 class Activation(StrEnum):
@@ -46,13 +130,14 @@ class Activation(StrEnum):
 
 @dataclass(slots=True)
 class Company:
-    """An employer. settings: those that differ from the defaults, without ``version``."""
+    """An employer. settings: those that differ from the defaults, without ``version``. kwh_per_100km: of its cars."""
 
     code: str
     name: str
     activation: Activation = Activation.AUTOMATIC
     reason: str = ""
     settings: JsonObject = field(default_factory=dict)
+    kwh_per_100km: str = "18"
 
 
 @dataclass(slots=True)
@@ -65,7 +150,11 @@ class Terms:
 
 @dataclass(slots=True)
 class Device:
-    """A charger that gave a company's code. state: linked, pending, rejected, ended. overrides: over the company's."""
+    """A charger that gave a company's code. state: linked, pending, rejected, ended. overrides: over the company's.
+
+    employee: id of the one at whose home it is. told: the state that it knows of. answered: the last version of the
+    settings that it answered; refusal: what it had against them. cards_version: of the last cards that it was sent.
+    """
 
     station: str
     company: str
@@ -79,6 +168,11 @@ class Device:
     overrides: JsonObject = field(default_factory=dict)
     version: int = 1
     terms: list[Terms] = field(default_factory=list)
+    employee: str = ""
+    told: str = ""
+    answered: int = 0
+    refusal: str = ""
+    cards_version: int = 0
 
 
 @dataclass(slots=True)
@@ -127,7 +221,8 @@ class Reading:
 class Session:
     """A transaction as it was reported. start_message, stop_message: ids. readings: in order of time.
 
-    unlock: the answer to an UnlockConnector that came while it ran.
+    unlock: the answer to an UnlockConnector that came while it ran. company, employee: those of its start, empty where
+    they were not known. paid: what of its refund is paid, None: nothing.
     """
 
     station: str
@@ -147,6 +242,9 @@ class Session:
     stop_message: str | None = None
     readings: list[Reading] = field(default_factory=list)
     unlock: str | None = None
+    company: str = ""
+    employee: str = ""
+    paid: Decimal | None = None
 
     @property
     def energy_wh(self) -> Decimal | None:
@@ -156,7 +254,10 @@ class Session:
 
 @dataclass(slots=True)
 class State:
-    """Everything. tariff: where a company has none, None: no prices. paid: monthly refunds marked as paid."""
+    """Everything. tariff: where a company has none, None: no prices.
+
+    tokens: by UID. employees: by id. rates: by ``CODE/NAME``. deliveries: by ``STATION UID``.
+    """
 
     stations: dict[str, Station] = field(default_factory=dict)
     companies: dict[str, Company] = field(default_factory=dict)
@@ -165,7 +266,10 @@ class State:
     sessions: list[Session] = field(default_factory=list)
     next_transaction: int = 1
     tariff: JsonObject | None = None
-    paid: list[str] = field(default_factory=list)
+    employees: dict[str, Employee] = field(default_factory=dict)
+    rates: dict[str, Rate] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    payments: list[Payment] = field(default_factory=list)
 
     def station(self, name: str) -> Station:
         """Return a station, a new one where it was not known."""
@@ -174,27 +278,28 @@ class State:
     def save(self, path: Path) -> None:
         """Write all of it to a file, whole or not at all."""
         fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(json.dumps(_encode(self), indent=1))
+        fresh.write_text(json.dumps(encode(self), indent=1))
         fresh.replace(path)
 
 
 def load(path: Path) -> State:
     """Return the state that was saved to a file; an empty one where there is no file."""
-    return _decode(State, json.loads(path.read_text())) if path.exists() else State()
+    return decode(State, json.loads(path.read_text())) if path.exists() else State()
 
 
-def _encode(value: object) -> Any:  # noqa: ANN401 - JSON
+def encode(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return a value as JSON: dataclasses as objects, numbers and moments as texts."""
     if is_dataclass(value):
-        return {entry.name: _encode(getattr(value, entry.name)) for entry in fields(value)}
+        return {entry.name: encode(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, dict):
-        return {key: _encode(entry) for key, entry in value.items()}
+        return {key: encode(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_encode(entry) for entry in value]
+        return [encode(entry) for entry in value]
     return str(value) if isinstance(value, (Decimal, datetime)) else value
 
 
-def _decode(wanted: type[T], value: Any) -> T:  # noqa: ANN401 - JSON
-    """Build a value of a type from what ``_encode`` made of it."""
+def decode(wanted: type[T], value: Any) -> T:  # noqa: ANN401 - JSON
+    """Build a value of a type from what ``encode`` made of it; what is missing is its default, what is unknown goes."""
     return typing.cast("T", _decode_any(wanted, value))  # the function below does what the type says
 
 
@@ -208,11 +313,12 @@ def _decode_any(wanted: Any, value: Any) -> object:  # noqa: ANN401 - types and 
         )
     if is_dataclass(wanted) and isinstance(wanted, type):
         hints = typing.get_type_hints(wanted)
-        return wanted(**{name: _decode_any(hints[name], entry) for name, entry in value.items()})
+        return wanted(**{name: _decode_any(hints[name], entry) for name, entry in value.items() if name in hints})
     if origin is list:
         return [_decode_any(arguments[0], entry) for entry in value]
     if origin is dict:
         return {key: _decode_any(arguments[1], entry) for key, entry in value.items()}
     if wanted is datetime:
         return datetime.fromisoformat(value)
-    return wanted(value) if wanted in {Decimal, TokenStatus, Activation} else value
+    plain = isinstance(wanted, type) and (wanted in {Decimal, bool} or issubclass(wanted, Enum))
+    return wanted(value) if plain else value

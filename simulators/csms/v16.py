@@ -14,7 +14,7 @@ from ocpp.messages import MessageType, get_validator
 from ocpp.v16.enums import Action
 
 from simulators.csms.book import Book
-from simulators.csms.company import CompanyLink, verdict
+from simulators.csms.company import CompanyLink, used, verdict
 from simulators.csms.conduct import BOOT, Conduct
 from simulators.csms.log import MessageLog
 from simulators.csms.readings import moment
@@ -102,7 +102,7 @@ class V16:
         self._answers: Mapping[str, Callable[[str, str, JsonObject], JsonObject]] = {
             BOOT: self._boot,
             "Heartbeat": lambda *_: {"currentTime": self._now()},
-            "Authorize": lambda _station, _id, payload: {"idTagInfo": self._verdict(payload["idTag"])},
+            "Authorize": self._authorize,
             "StatusNotification": self._status,
             "StartTransaction": self._start,
             "StopTransaction": self._stop,
@@ -149,6 +149,10 @@ class V16:
     def _verdict(self, id_tag: str) -> JsonObject:
         return verdict(self._state, id_tag, datetime.now(UTC), accept_unknown=self.policy.accept_unknown)
 
+    def _authorize(self, _station: str, _id: str, payload: JsonObject) -> JsonObject:
+        used(self._state, payload["idTag"], datetime.now(UTC))
+        return {"idTagInfo": self._verdict(payload["idTag"])}
+
     def _boot(self, station: str, _id: str, payload: JsonObject) -> JsonObject:
         known = self._state.station(station)
         known.registration, known.boot = self.policy.registration, payload
@@ -168,6 +172,7 @@ class V16:
 
     def _start(self, station: str, id_: str, payload: JsonObject) -> JsonObject:
         session = self._book.start(station, id_, payload)
+        used(self._state, payload["idTag"], datetime.now(UTC))
         return {"transactionId": session.transaction_id, "idTagInfo": self._verdict(payload["idTag"])}
 
     def _stop(self, station: str, id_: str, payload: JsonObject) -> JsonObject:

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from simulators.csms.second_screen import open_panel
 from simulators.errors import Misuse, SimulatorError
 from simulators.play.both_sides import table_of
 from simulators.play.moves import Moves
+from simulators.play.news import Who
 from simulators.play.plain import Plain
 from simulators.play.screen import Screen
 from simulators.play.world import STATION, Wishes, World
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--two", action="store_true", help="two connectors; Tab, or a number behind the word, tells which is meant")
     add("--secure", action="store_true", help="wss with a password (security profile 2) instead of ws")
     add("--plain", action="store_true", help="lines instead of a screen, also on a terminal")
+    add("--panel", type=int, metavar="PORT", help="the employer's side as a web page on 127.0.0.1; 0: any free port")
     add("--folder", type=Path, help="keep configuration, ledger and log there, to look at them afterwards")
     return parser
 
@@ -97,7 +100,10 @@ async def _play(folder: Path, options: argparse.Namespace) -> int:
     for stop in STOPPING:
         loop.add_signal_handler(stop, moves.commands.quitting.set)
     on_screen = not options.plain and Screen.possible()
-    async with world:
+    async with world, contextlib.AsyncExitStack() as stack:
+        if options.panel is not None:
+            text = f"panel at {await open_panel(world.csms, options.panel, stack)}"
+            world.news.tell(Who.PLAY, text) if on_screen else print(text, flush=True)
         if on_screen:
             await Screen(world, moves).run()
             await _farewell(world)

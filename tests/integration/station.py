@@ -72,13 +72,22 @@ class Station:
         self.log = self.folder / "log.txt"
 
     def configure(
-        self, *, port: str | None = None, cloud: str = "", meter_more: str = "", max_power: int = 13_800
+        self,
+        *,
+        port: str | None = None,
+        cloud: str = "",
+        meter_more: str = "",
+        max_power: int = 13_800,
+        url: str | None = None,
     ) -> None:
-        """Write the configuration; port: lines that say where the bus is, the pseudo-terminal otherwise."""
+        """Write the configuration; port: lines that say where the bus is, the pseudo-terminal otherwise.
+
+        url: of another central system than the scripted one.
+        """
         where = port or f'transport = "rtu"\ndevice = "{self.line.path}"'
         text = CONFIG.format(
             state=self.folder / "state",
-            url=self.employer.url,
+            url=url or self.employer.url,
             reader=self.reader.path,
             meter=where,
             evse=where,

@@ -202,6 +202,9 @@ async def test_tell_speaks_to_a_running_simulator(tmp_path: Path) -> None:
         (["csms", "--company", "AB:Acme:maybe"], "'maybe' is not a valid Activation"),
         (["csms", "--timezone", "Mars/Olympus"], "unknown time zone 'Mars/Olympus'"),
         (["csms", "--password", "CP1"], "'CP1': a colon is missing"),
+        (["csms", "--panel", "x"], "argument --panel: invalid int value: 'x'"),
+        (["csms", "--data", "/nowhere/panel.db"], "/nowhere/panel.db cannot be opened: "),
+        (["csms", "--data", "a", "--state", "b"], "--data and --state both keep everything: only one of them"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(

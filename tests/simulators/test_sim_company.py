@@ -334,12 +334,13 @@ async def test_the_employers_commands() -> None:
             "cards": "AB12 NL-1 blocked",
             "stations": "CP1 online Accepted SLOW-1 rejected",
             "statement 2026-11": "total 0 0.000 0.00 0.00 0.00 0.00",
-            "paid 2026-11 CP1": "",
+            "paid 2026-10 CP1": "nothing to pay",
             "sessions": "transaction station card start stop kWh cost refund",
             "violations": "",
         }.items():
             assert " ".join((await typist.commands.obey(line)).split()).endswith(shown), line
-        assert csms.state.paid == ["2026-11 CP1"]
+        with pytest.raises(Misuse, match="2999-11 is not over"):
+            await typist.commands.obey("paid 2999-11 CP1")
 
 
 async def test_faults_are_typed_too() -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from simulators.csms.billing import bill, summary
+from simulators.csms.billing import bill, ended_in, pay, summary
 from simulators.csms.notation import tariff
 from simulators.csms.rates import Unpriceable, cost, day_night, flat, refund
 from simulators.csms.show import sessions, statement
@@ -168,11 +168,12 @@ def test_a_month_holds_what_ended_in_it_and_goes_from_running_to_paid() -> None:
     assert (row.incl_vat, row.refund, november.unpriced) == (Decimal("1.05"), Decimal("0.70"), 1)
     later = at("2026-12-01 00:00")
     assert summary(state, "2026-11", AMSTERDAM, later).rows[0].state == "pending"
-    state.paid.append("2026-11 CP1")
+    (payment,) = pay(state, ended_in(state, "2026-11", AMSTERDAM), "2026-11", now=later)
+    assert (payment.amount, payment.sessions) == (Decimal("0.70"), [1, 2])
     assert summary(state, "2026-11", AMSTERDAM, later).rows[0].state == "completed"
-    state.paid.clear()
+    assert pay(state, ended_in(state, "2026-11", AMSTERDAM), "2026-11", now=later) == []
     for each in state.sessions:
-        each.automatic_payment = True
+        each.automatic_payment, each.paid = True, None
     assert summary(state, "2026-11", AMSTERDAM, later).rows[0].state == "completed"
     assert "NL-1" in statement(november)
     table = sessions(bill(state, each, AMSTERDAM) for each in state.sessions)

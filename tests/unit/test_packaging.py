@@ -149,7 +149,8 @@ def requirements(*groups: str) -> list[Requirement]:
 def test_what_the_project_asks_for_is_locked() -> None:
     for requirement in requirements("build"):
         assert requirement.specifier.contains(RUNTIME[canonicalize_name(requirement.name)].version), requirement
-    for requirement in requirements("build", "dev"):
+    extras = map(Requirement, PROJECT["project"]["optional-dependencies"]["panel"])
+    for requirement in (*requirements("build", "dev"), *extras):
         assert requirement.specifier.contains(DEVELOPMENT[canonicalize_name(requirement.name)].version), requirement
 
 
@@ -206,7 +207,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
 def source_files() -> Iterator[str]:
     for package in ("agent", "simulators"):
         for path in (ROOT / package).rglob("*"):
-            if path.suffix in {".py", ".toml", ".sql", ".ttf"} or path.name == "py.typed":
+            if path.suffix in {".py", ".toml", ".sql", ".ttf", ".css"} or path.name == "py.typed":
                 yield path.relative_to(ROOT).as_posix()
 
 
