@@ -70,6 +70,7 @@ class Commander:
         add("settings", "[STATION|CODE] [KEY=VALUE...]", "refundPercentage, sessionLogging, tariff ...", self._settings)
         add("statement", "[2026-11]", "a month's bill", self._statement)
         add("paid", "2026-11 STATION", "mark a month as paid, and tell a linked charger", self._paid)
+        add("prices", "[STATION] EUR 2026-11-25T00:00+01:00 PRICE...", "prices per kWh by the hour", self._prices)
         add("cards", "", "all cards", lambda _: self._cards())
         add("card", notation.TOKEN, "a new card, or another state of one", self._card)
         add("company", notation.COMPANY, "a new company", self._company)
@@ -194,6 +195,13 @@ class Commander:
         zone, now = self._csms.policy.zone, datetime.now(UTC)
         month = words[0] if words else f"{now.astimezone(zone):%Y-%m}"
         return show.statement(summary(self._csms.state, month, zone, now))
+
+    async def _prices(self, words: list[str]) -> str:
+        station = self._station(words)
+        currency, start, *prices = words
+        data: JsonObject = {"currency": currency, "start": start, "prices": prices}
+        await self._csms.desk.transfer(station, "DayAheadPrices", data)
+        return f"{station} took {len(prices)} prices"
 
     async def _paid(self, words: list[str]) -> str:
         month, station = words[0], words[1]

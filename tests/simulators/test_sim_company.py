@@ -363,3 +363,23 @@ async def test_faults_are_typed_too() -> None:
         assert (csms.faults.hang, csms.faults.mute, csms.faults.subprotocol) == (True, True, "")
         await commands.obey("restore")
         assert "remote-start [STATION] UID [CONNECTOR]" in await commands.obey("help")
+
+
+async def test_prices_and_payments_are_told_from_the_console() -> None:
+    async with Csms.start(companies=[Company("A-1", "A")]) as csms, booted(csms.url) as cp:
+        await linked(cp, "A-1")
+        commands = Typist(csms, cp).commands
+        typed = asyncio.create_task(commands.obey("prices EUR 2026-11-25T00:00+01:00 0.28 -0.01"))
+        assert await told(cp, "DayAheadPrices") == {
+            "currency": "EUR",
+            "start": "2026-11-25T00:00+01:00",
+            "prices": ["0.28", "-0.01"],
+        }
+        assert await typed == "CP1 took 2 prices"
+        typed = asyncio.create_task(commands.obey("prices SEK 2026-11-25T00:00+01:00 1"))
+        await told(cp, "DayAheadPrices", "Rejected", data='{"reason": "currency SEK"}')
+        with pytest.raises(SimulatorError, match="currency SEK"):
+            await typed
+        typed = asyncio.create_task(commands.obey("paid 2026-10 CP1"))
+        assert (await told(cp, "StatementPaid"))["month"] == "2026-10"
+        assert await typed == "nothing to pay"
