@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from agent.core.card import Distribution, Learning, Standing
+from agent.core.charging_profile import ChargingProfile, Installed
 from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
@@ -161,6 +162,28 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """A charging profile for the session that a remote start is to begin for this token."""
+
+    id_token: IdToken
+    profile: ChargingProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What charging profiles and the installation let a running session have.
+
+    limit: 0 for a pause, None while no session runs; since: when it came to be (monotonic), None where nothing was
+    commanded for it; due: when it is to be looked at again; profile: whose limit it is, None for the installation's.
+    """
+
+    limit: MilliAmp | None = None
+    since: float | None = None
+    due: float | None = None
+    profile: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A plug that is kept locked after its session: only this token, or its group, may have it."""
 
@@ -187,8 +210,9 @@ class EvseState:
     waits for its devices; settled_at: from when a reading is the last of an ending session; next_sample: when the next
     periodic one is due; aligned: the time of the grid that the next reading stands for; noted: the register of the idle
     connector last put on record; boundary: when the price may change next (UTC), boundary_due: when a reading is asked
-    for that; shifted: another draw, not for sure yet; unlocking: who waits for the lock to open; shown: as last
-    reported; unshown: since when something else is to be shown.
+    for that; shifted: another draw, not for sure yet; unlocking: who waits for the lock to open; promised: came with a
+    remote start; allowed: by charging profiles; shown: as last reported; unshown: since when something else is to be
+    shown.
     """
 
     id: EvseId
@@ -208,6 +232,8 @@ class EvseState:
     boundary_due: float | None = None
     shifted: Shift | None = None
     unlocking: tuple[CallRef, ...] = ()
+    promised: Promise | None = None
+    allowed: Allowance = Allowance()
     shown: tuple[ConnectorStatus, ErrorCode] | None = None
     unshown: Instant | None = None
 
@@ -339,12 +365,13 @@ class IdSource:
 class StationState:
     """Everything the core decides from.
 
-    waiting: tokens that may charge, for the next plug at any EVSE; asking: questions under way; grid: the next reading
-    at an even time of the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that
-    the central system contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is
-    sent again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are
-    being ended for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why
-    the previous run of this process ended, for sessions found open.
+    profiles: charging profiles in force, by their id; durable. waiting: tokens that may charge, for the next plug
+    at any EVSE; asking: questions under way; grid: the next reading at an even time of the day, None without any;
+    requests: how many were asked; conflicts: keys of listed tokens that the central system contradicts; learning:
+    the next card is for somebody who asked; link_retry: when LinkCompany is sent again (monotonic; infinite while
+    an answer is waited for) and how often it failed; restarting: sessions are being ended for a reset, at the
+    latest until ``restart_by`` (infinite once the process is told to end); cause: why the previous run of this
+    process ended, for sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -353,6 +380,7 @@ class StationState:
     company: Company = Company()
     ids: IdSource = IdSource()
     station: Availability = Availability()
+    profiles: Mapping[int, Installed] = field(default_factory=dict)
     cloud: Cloud = Cloud()
     waiting: tuple[Grant, ...] = ()
     asking: tuple[Asking, ...] = ()
@@ -384,7 +412,7 @@ class StationState:
 class Durable:
     """The durable slices of a state; two states have the same slice exactly when it is the same object.
 
-    sessions, availability, left: one per EVSE, by its id.
+    sessions, availability, left: one per EVSE, by its id; profiles: by theirs.
     """
 
     sessions: Mapping[EvseId, Session]
@@ -395,6 +423,7 @@ class Durable:
     ids: IdSource
     station: Availability
     left: Mapping[EvseId, Left] = field(default_factory=dict)
+    profiles: Mapping[int, Installed] = field(default_factory=dict)
 
 
 def durable(state: StationState) -> Durable:
@@ -408,6 +437,7 @@ def durable(state: StationState) -> Durable:
         ids=state.ids,
         station=state.station,
         left={e.id: e.left for e in state.evses},
+        profiles=state.profiles,
     )
 
 
@@ -432,12 +462,14 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         company=slices.company,
         ids=slices.ids,
         station=slices.station,
+        profiles=slices.profiles,
     )
 
 
 def same_slices(one: Durable, other: Durable) -> bool:
     """Tell whether nothing durable differs: every slice is the same object."""
-    maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
+    names = ("sessions", "availability", "left", "profiles")
+    maps = [(getattr(one, name), getattr(other, name)) for name in names]
     if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
         return False
     singles = ("tokens", "overrides", "company", "ids", "station")
