@@ -16,8 +16,8 @@ from tests.conformance.rig import Rig
 from tests.conformance.steps import REGISTER, Sample, finish, moment, near, samples
 
 INTEGER, BOOLEAN, MEASURANDS, OTHER = "integer", "boolean", "measurands", "other"
-#: Keys of Core, LocalAuthListManagement and SmartCharging: type, and whether one may change them (None: both allowed), by OCPP 1.6
-#: ed. 2, section 9, and errata 3.80 to 3.91.
+#: Keys of Core, LocalAuthListManagement and SmartCharging: type, and whether one may change them (None: both allowed),
+#: by OCPP 1.6 ed. 2, section 9, and errata 3.80 to 3.91.
 KEYS: dict[str, tuple[str, bool | None]] = {
     "AllowOfflineTxForUnknownId": (BOOLEAN, True),
     "AuthorizationCacheEnabled": (BOOLEAN, True),

@@ -203,7 +203,7 @@ async def test_case_175_the_minimum_of_all_purposes_in_every_second(rig: Rig) ->
     now = moment(csms)
     await accept(csms, profile(MAX, 14, (120, 9), (240, 16), id_=1, startSchedule=now), connector=0)
     await accept(csms, profile(DEFAULT, 6, id_=2, startSchedule=now))
-    absolute = {"startSchedule": now, "chargingProfileKind": "Absolute", "duration": 300}
+    absolute: Payload = {"startSchedule": now, "chargingProfileKind": "Absolute", "duration": 300}
     await accept(csms, profile(TX, 8, (60, 15), (180, 10), id_=3, **absolute))
     most = [14.0] * 120 + [9.0] * 120 + [16.0] * 160
     own = [8.0] * 60 + [15.0] * 120 + [10.0] * 120 + [6.0] * 100
@@ -258,7 +258,7 @@ async def test_case_178_recurrence_across_the_boundary(rig: Rig, leaps: Leaps, k
     csms = await rig.ready()
     began = moment(csms, 60 - days * 86_400)
     length = 86_400 if kind == "Daily" else 7 * 86_400
-    recurring = {"chargingProfileKind": "Recurring", "recurrencyKind": kind, "startSchedule": began}
+    recurring: Payload = {"chargingProfileKind": "Recurring", "recurrencyKind": kind, "startSchedule": began}
     await accept(csms, profile(DEFAULT, 7, id_=1), connector=0)
     last = length - 100
     await accept(
@@ -278,7 +278,11 @@ async def test_case_178_recurrence_across_the_boundary(rig: Rig, leaps: Leaps, k
 
 async def test_case_178_a_recurrence_that_has_not_begun(rig: Rig) -> None:
     csms = await rig.ready()
-    recurring = {"chargingProfileKind": "Recurring", "recurrencyKind": "Daily", "startSchedule": moment(csms, 60)}
+    recurring: Payload = {
+        "chargingProfileKind": "Recurring",
+        "recurrencyKind": "Daily",
+        "startSchedule": moment(csms, 60),
+    }
     await accept(csms, profile(DEFAULT, 7, duration=30, **recurring))
     assert alike(await limits(csms, duration=120), [16.0] * 60 + [7.0] * 30 + [16.0] * 30)
 
@@ -301,7 +305,7 @@ async def test_case_179_relative_profiles_count_from_the_transactions_start(rig:
 
 async def test_case_180_validity(rig: Rig, leaps: Leaps) -> None:
     csms = await rig.ready()
-    valid = {"validFrom": moment(csms, 60), "validTo": moment(csms, 120)}
+    valid: Payload = {"validFrom": moment(csms, 60), "validTo": moment(csms, 120)}
     await accept(csms, profile(DEFAULT, 8, **valid))
     assert alike(await limits(csms, duration=180), [16.0] * 60 + [8.0] * 60 + [16.0] * 60)
     await rig.charging()
@@ -311,7 +315,7 @@ async def test_case_180_validity(rig: Rig, leaps: Leaps) -> None:
     await leaps.ahead(60)
     await offers(rig, 16)
     assert await put(csms, profile(DEFAULT, 8, validTo=moment(csms, -1))) == REJECTED
-    reversed_ = {"validFrom": moment(csms, 90), "validTo": moment(csms, 60)}
+    reversed_: Payload = {"validFrom": moment(csms, 90), "validTo": moment(csms, 60)}
     assert await put(csms, profile(DEFAULT, 8, **reversed_)) == REJECTED
 
 
@@ -503,14 +507,14 @@ async def test_case_187_an_unknown_connector_or_unit(rig: Rig) -> None:
         assert await clear(csms, connectorId=connector) == UNKNOWN
     wrong = {"connectorId": 1, "csChargingProfiles": profile(DEFAULT, 8, chargingRateUnit="X")}
     assert await csms.refused("SetChargingProfile", wrong) == VIOLATED
-    payload = {"connectorId": 1, "duration": 60, "chargingRateUnit": "X"}
-    assert await csms.refused("GetCompositeSchedule", payload) == VIOLATED
+    asked = {"connectorId": 1, "duration": 60, "chargingRateUnit": "X"}
+    assert await csms.refused("GetCompositeSchedule", asked) == VIOLATED
 
 
 async def test_case_187_a_profile_keeps_running_offline(rig: Rig, leaps: Leaps) -> None:
     csms = await rig.ready()
     await rig.charging()
-    absolute = {"startSchedule": moment(csms), "chargingProfileKind": "Absolute"}
+    absolute: Payload = {"startSchedule": moment(csms), "chargingProfileKind": "Absolute"}
     await accept(csms, profile(TX, 10, (60, 0), (120, 8), **absolute))
     await offers(rig, 10)
     await offline(rig)

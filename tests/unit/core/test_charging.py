@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -82,9 +83,9 @@ def told(charger: Charger, evse: EvseId = ONE, duration_s: int = 600, unit: Rate
     return [schedule.unit.value, *((p.start_s, float(p.limit)) for p in schedule.periods)]
 
 
-def two(**policy: object) -> Charger:
+def two() -> Charger:
     """Return a charger with two EVSEs, both of them charging for fleet cards, in order."""
-    charger = a_charger(evses=(EvsePolicy(ONE), EvsePolicy(TWO)), same_card_pause_s=0.0, **policy)
+    charger = a_charger(evses=(EvsePolicy(ONE), EvsePolicy(TWO)), same_card_pause_s=0.0)
     charger.online()
     for site, card in zip(charger.sites.values(), (ALICE, BOB), strict=True):
         site.plugged = True
@@ -267,7 +268,7 @@ def test_a_clock_that_is_set_moves_absolute_schedules_and_not_relative_ones() ->
 
 def test_without_the_time_the_lowest_limit_counts_that_is_not_none() -> None:
     c = a_charger()
-    daily = {"kind": Kind.RECURRING, "recurrence": Recurrence.DAILY, "start": NOON - timedelta(days=1)}
+    daily: dict[str, Any] = {"kind": Kind.RECURRING, "recurrence": Recurrence.DAILY, "start": NOON - timedelta(days=1)}
     accepted(c, profile(0, (3600, 7), (7200, 16), **daily))
     c.status, c.wall = TimeStatus.UNKNOWN, NOON.replace(year=1970)
     charging(c)
@@ -710,7 +711,7 @@ def test_a_schedule_is_told_for_a_week_at_most() -> None:
 def test_a_schedule_with_no_end_of_changes_is_cut_short() -> None:
     c = a_charger()
     start = NOON - timedelta(days=1)
-    daily = {"kind": Kind.RECURRING, "recurrence": Recurrence.DAILY, "start": start}
+    daily: dict[str, Any] = {"kind": Kind.RECURRING, "recurrence": Recurrence.DAILY, "start": start}
     for level in range(10):
         steps = ((s * 10 + level, 6 + s % 9) for s in range(1, MAX_PERIODS))
         accepted(c, profile(16, *steps, id_=level, stack_level=level, **daily))

@@ -242,7 +242,8 @@ ANY = st.recursive(
 )
 def test_any_member_makes_a_command_or_an_rpc_error(name: str, value: object) -> None:
     try:
-        command = setting(**{name: value})
+        more: JsonObject = {name: value}
+        command = setting(1, **more)
     except RpcError:
         return
     assert isinstance(command.profile, ChargingProfile)
