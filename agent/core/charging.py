@@ -31,6 +31,7 @@ from agent.core.charging_profile import (
 )
 from agent.core.charging_schedule import LEAST_A, LONGEST_S, Outlet, Rate, composite, next_edge, rates_at, station_rate
 from agent.core.commands import Outcome, RemoteStart, Result
+from agent.core.effects import Indicate
 from agent.core.facts import StartTrigger
 from agent.core.instant import TimeStatus
 from agent.core.model import STATION, MilliAmp, Profile, Reporting
@@ -94,6 +95,7 @@ def settle(turn: Turn, evse: EvseState) -> None:
     edge_due = None if edge is None else turn.at.mono + (edge - at_ms) / 1000
     due = min((moment for moment in (edge_due, allowed.due) if moment is not None), default=None)
     if replace(allowed, due=due) != evse.allowed:
+        _indicate(turn, evse, allowed)
         turn.put(replace(evse, allowed=replace(allowed, due=due)))
 
 
@@ -114,6 +116,8 @@ def _set(turn: Turn, command: SetChargingProfile) -> Outcome:
     new = Installed(settled(profile, turn.at.wall), evse, None if session is None else session.id)
     refusal = refusal or _full(turn, new)
     if refusal is not None:
+        text = f"charging profile {profile.id} refused: {refusal}"
+        turn.effects.append(Indicate(evse if turn.state.has(evse) else None, text, accepted=False))
         return Outcome(command, Result.REJECTED, refusal)
     _install(turn, new)
     return Outcome(command, Result.ACCEPTED)
@@ -256,6 +260,17 @@ def _left(turn: Turn, evse: EvseState, installed: Sequence[Installed], at_ms: in
     if most is None or not taken:
         return policy.max_current
     return MilliAmp(max(_milliamperes(turn, evse, most) - taken, OFF))
+
+
+def _indicate(turn: Turn, evse: EvseState, allowed: Allowance) -> None:
+    """Tell of another limit, and whose it is; a session that begins without one is no news."""
+    if allowed.limit is None or allowed.limit == evse.allowed.limit:
+        return
+    if evse.allowed.limit is None and allowed.limit == turn.evse_policy(evse).max_current:
+        return
+    whose = "the installation" if allowed.profile is None else f"charging profile {allowed.profile}"
+    what = f"limited to {Decimal(allowed.limit) / 1000:g} A" if allowed.limit else "paused"
+    turn.effects.append(Indicate(evse.id, f"{what} by {whose}", accepted=True))
 
 
 def _paced(turn: Turn, before: Allowance, limit: MilliAmp, profile: int | None) -> Allowance:

@@ -65,6 +65,7 @@ WORDS: Final[Mapping[str, str]] = {
     "type": "wrong type",
     "maxLength": "too long",
     "enum": "not one of the allowed values",
+    "multipleOf": "more than one decimal",
 }
 
 

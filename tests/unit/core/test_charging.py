@@ -26,7 +26,7 @@ from agent.core.charging_profile import (
 from agent.core.commands import Outcome, RemoteStart, Result
 from agent.core.company import Company, LinkState
 from agent.core.deadlines import next_deadline
-from agent.core.effects import Deenergise, Energise, Reduce
+from agent.core.effects import Deenergise, Energise, Reduce, ReportStatus
 from agent.core.events import ClockStepped
 from agent.core.instant import TimeStatus
 from agent.core.model import STATION, EvseId, MilliAmp, Reporting
@@ -176,6 +176,19 @@ def test_less_than_a_car_needs_is_a_pause_by_the_station_that_costs_nobody_time(
     c.run(2)
     assert c.shown == "Charging"
     assert c.site.limit == 6_000
+
+
+def test_who_limits_is_told() -> None:
+    c = charging()
+    accepted(c, profile(10.5))
+    assert c.said == "limited to 10.5 A by charging profile 1"
+    c.run(PACE_S)
+    accepted(c, profile(0, id_=7, purpose=Purpose.STATION_MAX))
+    assert c.said == "paused by charging profile 7"
+    assert c.last(ReportStatus).info == "paused by charging profile 7"
+    c.run(PACE_S)
+    clear(c)
+    assert c.said == "limited to 16 A by the installation"
 
 
 def test_at_most_one_change_in_five_seconds() -> None:
@@ -386,7 +399,7 @@ def test_a_profile_that_is_wrong_in_itself_is_refused(wrong: ChargingProfile) ->
     c = a_charger()
     outcome = put(c, wrong)
     assert outcome.result is Result.REJECTED
-    assert outcome.reason
+    assert c.said == f"charging profile 1 refused: {outcome.reason}"
     assert not c.state.profiles
 
 
