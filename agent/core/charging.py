@@ -12,6 +12,7 @@ from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final, assert_never
 
+from agent.core.allowance import Allowance, Promise
 from agent.core.charging_commands import (
     ChargingCommand,
     ClearChargingProfiles,
@@ -36,7 +37,7 @@ from agent.core.facts import StartTrigger
 from agent.core.instant import TimeStatus
 from agent.core.model import STATION, MilliAmp, Profile, Reporting
 from agent.core.sampling import began
-from agent.core.state import Allowance, EvseState, Phase, Promise, Session
+from agent.core.state import EvseState, Phase, Session
 from agent.core.turn import Turn
 
 LEAST: Final = MilliAmp(LEAST_A * 1000)

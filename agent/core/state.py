@@ -8,14 +8,16 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from agent.core.allowance import Allowance, Promise
+from agent.core.asking import Asking
+from agent.core.calendar import Grid
 from agent.core.card import Distribution, Learning, Standing
-from agent.core.charging_profile import ChargingProfile, Installed
+from agent.core.charging_profile import Installed
 from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
-    STATION,
     ConnectorStatus,
     ErrorCode,
     EvseId,
@@ -162,28 +164,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """A charging profile for the session that a remote start is to begin for this token."""
-
-    id_token: IdToken
-    profile: ChargingProfile
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What charging profiles and the installation let a running session have.
-
-    limit: 0 for a pause, None while no session runs; since: when it came to be (monotonic), None where nothing was
-    commanded for it; due: when it is to be looked at again; profile: whose limit it is, None for the installation's.
-    """
-
-    limit: MilliAmp | None = None
-    since: float | None = None
-    due: float | None = None
-    profile: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """A plug that is kept locked after its session: only this token, or its group, may have it."""
 
@@ -312,45 +292,6 @@ class Cloud:
     def online(self) -> bool:
         """Connected and accepted; everything else decides as offline (OCPP 1.6 ed. 2, section 3.5)."""
         return self.connected and self.registration is Registration.ACCEPTED
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """A token that the central system was asked about.
-
-    until: when the station decides by itself; drop: when a late answer no longer counts; refused, taken: it has
-    decided no, or yes; stops: the question is whether the token may end a session of its group. evse: 0 for a token
-    that came before any car, where several EVSEs are free.
-    """
-
-    request: int
-    evse: EvseId
-    id_token: IdToken
-    trigger: StartTrigger
-    until: float
-    drop: float
-    refused: bool = False
-    taken: bool = False
-    stops: bool = False
-
-    @property
-    def pending(self) -> bool:
-        """Nobody has decided yet."""
-        return not (self.refused or self.taken)
-
-    @property
-    def anywhere(self) -> bool:
-        """The token is for the next plug, wherever it is."""
-        return self.evse == STATION
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The next even time of the day at which meters are read: by the wall (UTC), and by the monotonic clock."""
-
-    interval_s: int
-    wall: datetime
-    due: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from agent.core.asking import Asking
 from agent.core.commands import BlockCard, CallRef, LinkCompany
 from agent.core.company import Company, CompanySettings, LinkState
 from agent.core.events import CommandReceived, Event, MeterFailed, MeterRead
@@ -33,7 +34,6 @@ from agent.core.model import (
 from agent.core.ocpi import tariff_from_json
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.state import (
-    Asking,
     EvseState,
     EvseView,
     Grant,
