@@ -54,7 +54,7 @@ class Outlet:
 class Rate:
     """A limit, in its own unit; phases: what it counts for, stated: the profile says so.
 
-    profile: whose limit it is, None for the installation's.
+    profile: whose limit it is, None for the installation's; least: what the car charges well with (minChargingRate).
     """
 
     limit: Decimal
@@ -62,13 +62,23 @@ class Rate:
     phases: int
     profile: int | None = None
     stated: bool = False
+    least: Decimal | None = None
 
     def of(self, unit: RateUnit) -> Decimal:
         """Return the limit in a unit, by the nominal voltage."""
+        return self._in(unit, self.limit)
+
+    def needs(self, unit: RateUnit) -> Decimal:
+        """Return what is too little to share with others; never more than the limit."""
+        needed = max(Decimal(LEAST_A), self._in(RateUnit.AMPERE, self.least or Decimal(0)))
+        needed = needed if unit is RateUnit.AMPERE else needed * NOMINAL_V * self.phases
+        return min(needed, self.of(unit))
+
+    def _in(self, unit: RateUnit, number: Decimal) -> Decimal:
         if unit is self.unit:
-            return self.limit
+            return number
         factor = NOMINAL_V * self.phases
-        return self.limit * factor if unit is RateUnit.WATT else self.limit / factor
+        return number * factor if unit is RateUnit.WATT else number / factor
 
 
 def rates_at(
@@ -79,7 +89,8 @@ def rates_at(
     most = station_rate(installed, at_ms, max((outlet.phases for outlet in outlets), default=MOST_PHASES))
     if most is None:
         return own
-    parts = parted(most.of(unit), {evse: rate.of(unit) for evse, rate in own.items()}, _least(most, unit))
+    needs = {evse: rate.needs(unit) for evse, rate in own.items()}
+    parts = parted(most.of(unit), {evse: rate.of(unit) for evse, rate in own.items()}, needs, _least(most, unit))
     return {evse: _cut(rate, most, parts[evse], unit) for evse, rate in own.items()}
 
 
@@ -96,13 +107,16 @@ def next_edge(installed: Sequence[Installed], outlets: Sequence[Outlet], at_ms: 
     return min((edge for edge in edges if edge is not None), default=None)
 
 
-def parted(most: Decimal, wishes: Mapping[EvseId, Decimal], least: Decimal) -> Mapping[EvseId, Decimal]:
+def parted(
+    most: Decimal, wishes: Mapping[EvseId, Decimal], needs: Mapping[EvseId, Decimal], least: Decimal
+) -> Mapping[EvseId, Decimal]:
     """Return what each of several may have of a limit for all: even parts, none more than it can use.
 
-    wishes: the one that began first first; who wants less than the least is paused anyway and takes nothing away.
+    wishes: the one that began first first; needs: with less one does not share, and those that began later wait;
+    least: who wants less is paused anyway and takes nothing away.
     """
     served = [evse for evse, wish in wishes.items() if wish >= least]
-    while len(served) > 1 and most / len(served) < least:
+    while len(served) > 1 and most / len(served) < max(needs[evse] for evse in served):
         served.pop()
     parts = {evse: min(wish, most) if wish < least else Decimal(0) for evse, wish in wishes.items()}
     left, waiting = most, len(served)
@@ -160,7 +174,8 @@ def _own(installed: Sequence[Installed], outlet: Outlet, at_ms: int, unit: RateU
     for candidates in (own, everyones):
         ruling = _ruling(candidates, at_ms, began_ms=outlet.began_ms, phases=outlet.phases)
         if ruling is not None:
-            return min(ruling, hardware, key=lambda rate: rate.of(unit))
+            rules = ruling.of(unit) <= hardware.of(unit)
+            return ruling if rules else replace(hardware, least=ruling.needs(RateUnit.AMPERE))
     return hardware
 
 
@@ -177,14 +192,15 @@ def _ruling(candidates: Sequence[Installed], at_ms: int, *, began_ms: int, phase
         return None
     _, profile, period = ruling
     counted = min(period.phases or MOST_PHASES, phases)
-    return Rate(period.limit, profile.schedule.unit, counted, profile.id, stated=period.phases is not None)
+    told = period.phases is not None
+    return Rate(period.limit, profile.schedule.unit, counted, profile.id, told, profile.schedule.least)
 
 
 def _cut(rate: Rate, most: Rate, part: Decimal, unit: RateUnit) -> Rate:
     """Return a rate as what the station may draw leaves it."""
     if part >= rate.of(unit):
         return rate
-    return most if part == most.of(unit) else replace(most, limit=part, unit=unit)
+    return most if part == most.of(unit) else replace(most, limit=part, unit=unit, least=None)
 
 
 def _least(most: Rate, unit: RateUnit) -> Decimal:

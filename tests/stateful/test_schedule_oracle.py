@@ -222,13 +222,17 @@ def test_profiles_of_another_connector_or_session_do_not_count(world: World, pla
 WISHES = st.dictionaries(st.sampled_from([EvseId(n) for n in range(1, 5)]), st.decimals(0, 40, places=1), min_size=1)
 
 
-@given(st.decimals(0, 80, places=1), WISHES)
-def test_what_a_station_may_draw_is_shared_and_never_exceeded(most: Decimal, wishes: dict[EvseId, Decimal]) -> None:
+@given(st.decimals(0, 80, places=1), WISHES, st.lists(st.sampled_from([0, 6, 10]).map(Decimal), min_size=4, max_size=4))
+def test_what_a_station_may_draw_is_shared_and_never_exceeded(
+    most: Decimal, wishes: dict[EvseId, Decimal], needed: list[Decimal]
+) -> None:
     least = Decimal(6)
-    parts = parted(most, wishes, least)
+    needs = {evse: min(max(least, need), wishes[evse]) for evse, need in zip(wishes, needed, strict=False)}
+    parts = parted(most, wishes, needs, least)
     usable = {evse: part for evse, part in parts.items() if part >= least}
     assert sum(usable.values(), Decimal(0)) <= most + Decimal("1e-20")
     assert all(part <= wishes[evse] for evse, part in parts.items())
+    assert len(usable) < 2 or all(part >= needs[evse] - Decimal("1e-20") for evse, part in usable.items())
     charging = [evse for evse, wish in wishes.items() if wish >= least]
     if most >= least and charging:
         assert charging[0] in usable, "who began first charges"

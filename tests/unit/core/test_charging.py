@@ -352,6 +352,27 @@ def test_the_session_that_began_later_waits_where_it_is_not_enough_for_both() ->
     assert limits(c) == [0, 11_000]
 
 
+def test_a_session_whose_car_charges_badly_with_less_does_not_share_below_that() -> None:
+    c = two()
+    accepted(c, profile(20, purpose=Purpose.STATION_MAX))
+    better = profile(16, id_=2)
+    accepted(c, replace(better, schedule=replace(better.schedule, least=Decimal(11))), TWO)
+    c.run(2 * PACE_S)
+    assert limits(c) == [16_000, 0]
+    accepted(
+        c,
+        replace(
+            better,
+            schedule=replace(
+                better.schedule, unit=W, periods=(SchedulePeriod(0, Decimal(11_040)),), least=Decimal(6900)
+            ),
+        ),
+        TWO,
+    )
+    c.run(2 * PACE_S)
+    assert limits(c) == [10_000, 10_000]
+
+
 def test_together_they_never_are_offered_more_than_the_station_may_draw() -> None:
     c = a_charger(evses=(EvsePolicy(ONE), EvsePolicy(TWO)))
     accepted(c, profile(20, purpose=Purpose.STATION_MAX))
