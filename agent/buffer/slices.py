@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.buffer.annotation import Annotation
 from agent.buffer.codec import dump, load
 from agent.core.card import Distribution
+from agent.core.charging_profile import Installed
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
 from agent.core.model import EvseId
@@ -40,6 +41,7 @@ KINDS: Final[Mapping[str, type]] = {
     "left": Left,
     "annotation": Annotation,
     "payment": Payment,
+    "charging-profile": Installed,
 }
 CARD: Final = "card"
 
@@ -73,6 +75,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         station=found["station"].get("", Availability()),
         left={EvseId(int(key)): left for key, left in found["left"].items()},
         payments=found["payment"],
+        profiles={int(key): installed for key, installed in found["charging-profile"].items()},
     )
 
 
@@ -91,6 +94,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "station": {"": slices.station},
         "left": slices.left,
         "payment": slices.payments,
+        "charging-profile": slices.profiles,
     }
 
 

@@ -155,6 +155,8 @@ def _evse(evse: Document) -> Row:
     if not state and limit is None:
         return Row("  EVSE", "no controller, or its state is not known")
     offer = "" if limit is None else f", offers {limit:g} A" if limit else ", offers nothing"
+    profile = number(evse.get("charging_profile"))
+    offer += "" if profile is None else f" (charging profile {int(profile)})"
     wrong = f", faults: {', '.join(faults)}" if faults else ""
     known = f"{state} {PILOT.get(state, '')}".strip() or "state not known"
     return Row("  EVSE", f"{known}{offer}{wrong}", bool(faults) or state in PILOT_FAULTS)

@@ -12,14 +12,14 @@ from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from agent.core.calendar import next_local
+from agent.core.calendar import Grid, next_local
 from agent.core.company import reporting
 from agent.core.effects import PollMeter
 from agent.core.facts import MeterSampled
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import Profile, Reading, ReadingContext, Reporting
 from agent.core.sampling import offered, record
-from agent.core.state import EvseState, Grid, Phase
+from agent.core.state import EvseState, Phase
 from agent.core.turn import Turn
 
 LATE_S: Final = 10.0

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, cards, linking, local_list, payments, session
+from agent.core import admission, cards, charging, linking, local_list, payments, session
 from agent.core.authorization import barred
 from agent.core.availability import change, startable
+from agent.core.charging_commands import ChargingCommand, GetCompositeSchedule
 from agent.core.commands import (
     CallRef,
     CardCommand,
@@ -50,7 +51,7 @@ from agent.core.turn import Turn
 
 INSTALLER: Final = "control"
 """Origin of commands that come from the control socket."""
-READING: Final = (GetLocalListVersion, GetSettings, TriggerMessage)
+READING: Final = (GetCompositeSchedule, GetLocalListVersion, GetSettings, TriggerMessage)
 """What a central system may ask for that only listens (contract, promise 16)."""
 LISTENS: Final = "this central system only listens"
 RESET_WITHIN_S: Final = 20.0
@@ -75,6 +76,8 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
         return Outcome(command, refused, LISTENS)
     if isinstance(command, CardCommand):
         return cards.perform(turn, command)
+    if isinstance(command, ChargingCommand):
+        return charging.perform(turn, command)
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -123,6 +126,7 @@ def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
     refusal = _no_remote_start(turn, call, command, evse)
     if refusal is not None or evse is None:
         return Outcome(command, Result.REJECTED, refusal)
+    evse = charging.promise(turn, evse, command)
     trigger = StartTrigger.INSTALLER if call.origin == INSTALLER else StartTrigger.REMOTE
     card = turn.state.tokens.cards.get(command.id_token.key)
     if card is not None and card.profile is Profile.PRIVATE:
@@ -138,7 +142,11 @@ def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
 
 def _no_remote_start(turn: Turn, call: CallRef, command: RemoteStart, evse: EvseState | None) -> str | None:
     """Return why a remote start is refused, None where it will be tried."""
-    refusal = barred(turn.state.tokens, command.id_token, turn.at) or _not_from_afar(turn, call)
+    refusal = (
+        barred(turn.state.tokens, command.id_token, turn.at)
+        or _not_from_afar(turn, call)
+        or charging.unfit(turn, command)
+    )
     if refusal is not None:
         return refusal
     if evse is None:

@@ -193,8 +193,10 @@ def _change(turn: Turn, evse: EvseState, *, operative: bool) -> bool:
 
 
 def _info(evse: EvseState) -> str | None:
-    """Return what is worth telling beside a status: that the car's end of the cable is out (section 4.9)."""
+    """Return what is worth telling beside a status: who pauses, or that the car's end of the cable is out (4.9)."""
     seen, running = evse.evse.reading, evse.session
+    if evse.allowed.limit == 0 and evse.allowed.profile is not None:
+        return f"paused by charging profile {evse.allowed.profile}"
     out = seen is not None and seen.connected is False
     return "EV side disconnected" if out and running is not None and running.phase is Phase.SUSPENDED_EV else None
 

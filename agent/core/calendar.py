@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
@@ -23,6 +24,15 @@ class Weekday(StrEnum):
 
 
 WEEKDAYS: tuple[Weekday, ...] = tuple(Weekday)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The next even time of the day at which meters are read: by the wall (UTC), and by the monotonic clock."""
+
+    interval_s: int
+    wall: datetime
+    due: float
 
 
 def weekday(local: datetime) -> Weekday:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
+from agent.core.charging_commands import ChargingCommand, CompositeSchedule
+from agent.core.charging_profile import ChargingProfile
 from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.payment import Payment
@@ -24,10 +26,11 @@ class CallRef:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStart:
-    """Start a session for a token; without an EVSE the station chooses when it can."""
+    """Start a session for a token; without an EVSE the station chooses when it can. profile: for that session alone."""
 
     id_token: IdToken
     evse: EvseId | None
+    profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +304,7 @@ Command: TypeAlias = (
     | LinkCompany
     | UnlinkCompany
     | CardCommand
+    | ChargingCommand
 )
 
 
@@ -324,7 +328,7 @@ class Outcome:
 
     reason: for the person who asked, why not, or what was asked for; None when there is nothing to say. settings: for
     GetSettings; list_version: for GetLocalListVersion, -1 where the list is switched off, 0 while it is empty; cards:
-    for PushCards and GetCards.
+    for PushCards and GetCards; schedule: for GetCompositeSchedule.
     """
 
     command: Command
@@ -333,3 +337,4 @@ class Outcome:
     settings: Settings | None = field(default=None)
     list_version: int | None = None
     cards: CardsReport | None = None
+    schedule: CompositeSchedule | None = None

@@ -47,6 +47,8 @@ def _evse_deadlines(evse: EvseState, policy: Policy) -> Iterator[float]:
         yield evse.unshown.mono + must_last(evse, None, policy)
     if evse.recovering is not None:
         yield evse.recovering
+    if evse.allowed.due is not None:
+        yield evse.allowed.due
     if boundary_pending(evse) and evse.boundary_due is not None:
         yield evse.boundary_due
     if evse.session is not None and evse.session.ending is not None and evse.recovering is None:

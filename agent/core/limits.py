@@ -38,20 +38,22 @@ def wanted(evse: EvseState, turn: Turn) -> MilliAmp | None:
         return OFF
     if evse.recovering is not None:
         return None
-    return OFF if suspended_by_station(evse, turn) else turn.evse_policy(evse).max_current
+    most, allowed = turn.evse_policy(evse).max_current, evse.allowed.limit
+    return OFF if suspended_by_station(evse, turn) else most if allowed is None else min(allowed, most)
 
 
 def suspended_by_station(evse: EvseState, turn: Turn) -> bool:
     """Tell whether this side, not the car, keeps a running session from charging.
 
-    So it is without a meter, with a fault that the controller reports, and when a refused token has used what it may.
+    So it is without a meter, with a fault that the controller reports, when a refused token has used what it may, and
+    when charging profiles leave less than a car needs.
     """
     session = evse.session
     if session is None or not turn.evse_policy(evse).controlled:
         return False
     gone = broken(evse.meter, turn.at.mono, turn.evse_policy(evse).meter_grace_s)
     faulty = evse.evse.reading is not None and bool(serious(evse.evse.reading))
-    return gone or faulty or _spent(evse, session, turn.settings.max_energy_on_invalid_wh)
+    return evse.allowed.limit == OFF or gone or faulty or _spent(evse, session, turn.settings.max_energy_on_invalid_wh)
 
 
 def drive(turn: Turn, evse: EvseState) -> None:

@@ -45,6 +45,7 @@ class Policy:
     long; fault_clears_s: and a fault's end; reader: there is a card reader. basis: where the price of energy comes
     from; hourly: the supplier's prices, a later block wins; flat: a tax office's, by year (0 for all others).
     listeners: origins of commands that may read and trigger, and command nothing.
+    limit_pace_s: so long a limit of a charging profile lasts before the next one is commanded.
     """
 
     evses: tuple[EvsePolicy, ...]
@@ -60,6 +61,7 @@ class Policy:
     snapshot_s: float = 60.0
     flap_s: float = 2.0
     fault_clears_s: float = 5.0
+    limit_pace_s: float = 5.0
     reader: bool = True
     basis: Basis = Basis.TARIFF
     hourly: tuple[PriceBlock, ...] = ()

@@ -140,8 +140,8 @@ def plan_boundary(turn: Turn, evse: EvseState) -> EvseState:
     session = evse.session
     if session is None or session.terms is None:
         return turn.put(replace(evse, boundary=None, boundary_due=None))
-    began = _began(session.started, turn.at)
-    ahead = [next_boundary(session.terms, moment, began) for moment in (session.stretch.start.wall, turn.at.wall)]
+    start = began(session.started, turn.at)
+    ahead = [next_boundary(session.terms, moment, start) for moment in (session.stretch.start.wall, turn.at.wall)]
     boundary = min((moment for moment in ahead if moment is not None), default=None)
     if boundary is None:
         return turn.put(replace(evse, boundary=None, boundary_due=None))
@@ -149,7 +149,7 @@ def plan_boundary(turn: Turn, evse: EvseState) -> EvseState:
     return turn.put(replace(evse, boundary=boundary, boundary_due=due))
 
 
-def _began(started: Instant, at: Instant) -> datetime:
+def began(started: Instant, at: Instant) -> datetime:
     """Return when a session began by today's clock, so that no step of it changes how long the session lasts."""
     if started.boot != at.boot:
         return started.wall

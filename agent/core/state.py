@@ -8,13 +8,16 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from agent.core.allowance import Allowance, Promise
+from agent.core.asking import Asking
+from agent.core.calendar import Grid
 from agent.core.card import Distribution, Learning, Standing
+from agent.core.charging_profile import Installed
 from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
-    STATION,
     ConnectorStatus,
     ErrorCode,
     EvseId,
@@ -188,8 +191,9 @@ class EvseState:
     waits for its devices; settled_at: from when a reading is the last of an ending session; next_sample: when the next
     periodic one is due; aligned: the time of the grid that the next reading stands for; noted: the register of the idle
     connector last put on record; boundary: when the price may change next (UTC), boundary_due: when a reading is asked
-    for that; shifted: another draw, not for sure yet; unlocking: who waits for the lock to open; shown: as last
-    reported; unshown: since when something else is to be shown.
+    for that; shifted: another draw, not for sure yet; unlocking: who waits for the lock to open; promised: came with a
+    remote start; allowed: by charging profiles; shown: as last reported; unshown: since when something else is to be
+    shown.
     """
 
     id: EvseId
@@ -209,6 +213,8 @@ class EvseState:
     boundary_due: float | None = None
     shifted: Shift | None = None
     unlocking: tuple[CallRef, ...] = ()
+    promised: Promise | None = None
+    allowed: Allowance = Allowance()
     shown: tuple[ConnectorStatus, ErrorCode] | None = None
     unshown: Instant | None = None
 
@@ -290,45 +296,6 @@ class Cloud:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A token that the central system was asked about.
-
-    until: when the station decides by itself; drop: when a late answer no longer counts; refused, taken: it has
-    decided no, or yes; stops: the question is whether the token may end a session of its group. evse: 0 for a token
-    that came before any car, where several EVSEs are free.
-    """
-
-    request: int
-    evse: EvseId
-    id_token: IdToken
-    trigger: StartTrigger
-    until: float
-    drop: float
-    refused: bool = False
-    taken: bool = False
-    stops: bool = False
-
-    @property
-    def pending(self) -> bool:
-        """Nobody has decided yet."""
-        return not (self.refused or self.taken)
-
-    @property
-    def anywhere(self) -> bool:
-        """The token is for the next plug, wherever it is."""
-        return self.evse == STATION
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The next even time of the day at which meters are read: by the wall (UTC), and by the monotonic clock."""
-
-    interval_s: int
-    wall: datetime
-    due: float
-
-
-@dataclass(frozen=True, slots=True)
 class IdSource:
     """Seed and counter that session ids are made from; durable so that no id is made twice."""
 
@@ -340,12 +307,13 @@ class IdSource:
 class StationState:
     """Everything the core decides from.
 
-    payments: what the company paid, by month; waiting: tokens that may charge, for the next plug at any EVSE; asking:
-    questions under way; grid: the next reading at an even time of the day, None without any; requests: how many were
-    asked; conflicts: keys of listed tokens that the central system contradicts; learning: the next card is for somebody
-    who asked; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is waited for) and how
-    often it failed; restarting: sessions are being ended for a reset, at the latest until ``restart_by`` (infinite once
-    the process is told to end); cause: why the previous run of this process ended, for sessions found open.
+    payments: what the company paid, by month; profiles: charging profiles in force, by their id. waiting: tokens that
+    may charge, for the next plug at any EVSE; asking: questions under way; grid: the next reading at an even time of
+    the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that the central system
+    contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is sent again
+    (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are being ended
+    for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why the previous
+    run of this process ended, for sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -355,6 +323,7 @@ class StationState:
     ids: IdSource = IdSource()
     station: Availability = Availability()
     payments: Mapping[str, Payment] = field(default_factory=dict)
+    profiles: Mapping[int, Installed] = field(default_factory=dict)
     cloud: Cloud = Cloud()
     waiting: tuple[Grant, ...] = ()
     asking: tuple[Asking, ...] = ()
@@ -386,7 +355,7 @@ class StationState:
 class Durable:
     """The durable slices of a state; two states have the same slice exactly when it is the same object.
 
-    sessions, availability, left: one per EVSE, by its id; payments: by month.
+    sessions, availability, left: one per EVSE, by its id; payments: by month; profiles: by theirs.
     """
 
     sessions: Mapping[EvseId, Session]
@@ -398,6 +367,7 @@ class Durable:
     station: Availability
     left: Mapping[EvseId, Left] = field(default_factory=dict)
     payments: Mapping[str, Payment] = field(default_factory=dict)
+    profiles: Mapping[int, Installed] = field(default_factory=dict)
 
 
 def durable(state: StationState) -> Durable:
@@ -412,6 +382,7 @@ def durable(state: StationState) -> Durable:
         station=state.station,
         left={e.id: e.left for e in state.evses},
         payments=state.payments,
+        profiles=state.profiles,
     )
 
 
@@ -437,12 +408,14 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         ids=slices.ids,
         station=slices.station,
         payments=slices.payments,
+        profiles=slices.profiles,
     )
 
 
 def same_slices(one: Durable, other: Durable) -> bool:
     """Tell whether nothing durable differs: every slice is the same object."""
-    maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
+    names = ("sessions", "availability", "left", "profiles")
+    maps = [(getattr(one, name), getattr(other, name)) for name in names]
     if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
         return False
     singles = ("tokens", "overrides", "company", "ids", "station", "payments")

@@ -11,6 +11,7 @@ from agent.core import (
     aligned,
     asked,
     balance,
+    charging,
     linking,
     metering,
     recovery,
@@ -70,6 +71,7 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     aligned.due(turn)
     for evse in state.evses:
         _let_settle(turn, turn.state.evse(evse.id))
+    charging.forget(turn)
     show_station(turn)
     _restart(turn)
     return turn.step()
@@ -126,6 +128,7 @@ def _let_settle(turn: Turn, evse: EvseState) -> None:
     sampling.ask_at_boundary(turn, turn.state.evse(evse.id))
     session.conclude(turn, turn.state.evse(evse.id))
     unlocking.settled(turn, turn.state.evse(evse.id))
+    charging.settle(turn, turn.state.evse(evse.id))
     _rephase(turn, turn.state.evse(evse.id))
     drive(turn, turn.state.evse(evse.id))
     show(turn, turn.state.evse(evse.id))

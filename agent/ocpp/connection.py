@@ -182,6 +182,8 @@ class Connection:
             self._refuse(call, RpcError(NOT_REGISTERED, "BootNotification has not been answered yet"))
         elif full:
             self._refuse(call, RpcError("InternalError", "too many requests at one time"))
+        elif call.action in self._service.config.not_supported:
+            self._refuse(call, RpcError("NotSupported", "this central system only listens"))
         else:
             self._take(call, status)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from agent.core.commands import ChangeSetting
 from agent.core.effects import Answer, Effect, ReportStatus
@@ -17,6 +18,9 @@ from agent.core.instant import Instant
 from agent.ocpp.dialect import StationView
 from agent.ocpp.errands import BOOT
 from agent.ocpp.service import OcppService, ServiceStatus
+
+NOT_SUPPORTED: Final = frozenset({"SetChargingProfile"})
+"""Actions that a central system cannot even ask for that only listens (contract, promise 16)."""
 
 
 class Edge:

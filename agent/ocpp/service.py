@@ -78,7 +78,8 @@ class ServiceConfig:
     """One destination.
 
     name: the origin of its commands, and the name of its lane. identity: what BootNotification tells; evse_ids and
-    serials (of the meters, as known by then) go with LinkCompany. backoff, boot_delays: see ``backoff``.
+    serials (of the meters, as known by then) go with LinkCompany. not_supported: actions that are answered so, whatever
+    they ask for. backoff, boot_delays: see ``backoff``.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ServiceConfig:
     identity: Callable[[], Identity]
     evse_ids: tuple[str, ...] = ()
     serials: Callable[[], tuple[str, ...]] = tuple
+    not_supported: frozenset[str] = frozenset()
     backoff: Backoff = field(default_factory=Backoff)
     boot_delays: BootDelays = field(default_factory=BootDelays)
 

@@ -14,7 +14,7 @@ from agent.core.events import Event
 from agent.core.model import EvseId, SessionId
 from agent.ocpp.dialect import Identity, StationView
 from agent.ocpp.link import Endpoint
-from agent.ocpp.listener import Edge, Listener
+from agent.ocpp.listener import NOT_SUPPORTED, Edge, Listener
 from agent.ocpp.negotiate import offered
 from agent.ocpp.security import Credentials
 from agent.ocpp.service import OcppService, ServiceConfig, ServiceStatus
@@ -91,6 +91,7 @@ class Clouds:
                 identity=self._identity,
                 evse_ids=tuple(c.evse_id for c in site.config.connectors if c.evse_id is not None),
                 serials=self._serials,
+                not_supported=frozenset() if edge is None else NOT_SUPPORTED,
             ),
             clock=site.clock,
             outbox=self.outboxes[name],

@@ -175,7 +175,7 @@ def _connector(state: StationState, evse: EvseState, installed: Installed) -> Do
         "status": status,
         "error_code": error_code,
         "meter": _meter(evse.meter, installed),
-        "evse": _evse(evse.evse, installed),
+        "evse": _evse(evse, installed),
         "session": None if evse.session is None else _session(evse.session, evse.meter),
         "waiting": _waiting(state, evse),
     }
@@ -224,8 +224,12 @@ def _current(view: MeterView) -> Reading | None:
     return view.reading if view.error is None else None
 
 
-def _evse(view: EvseView, installed: Installed) -> Document:
-    """Describe a controller; one that does not answer has no state, a station without one is fine."""
+def _evse(evse: EvseState, installed: Installed) -> Document:
+    """Describe a controller; one that does not answer has no state, a station without one is fine.
+
+    charging_profile: the id of the one whose limit counts, None where none does.
+    """
+    view = evse.evse
     reading = view.reading if view.error is None else None
     pilot = None if reading is None else reading.pilot
     return {
@@ -234,6 +238,7 @@ def _evse(view: EvseView, installed: Installed) -> Document:
         "connected": None if reading is None else reading.connected,
         "charging": None if reading is None else reading.charging,
         "current_limit_a": _ampere(_limit(view)),
+        "charging_profile": evse.allowed.profile,
         "faults": [] if reading is None else list(reading.faults),
         "warnings": list(installed.evse_warnings),
         "last_error": view.error,

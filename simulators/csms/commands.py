@@ -10,6 +10,7 @@ from simulators.console import Commands
 from simulators.csms import notation, show
 from simulators.csms.billing import ended_in, month_of, pay, summary
 from simulators.csms.breaking import Breaker
+from simulators.csms.charging import Profiles
 from simulators.csms.company import local_list, settings_of, verdict
 from simulators.csms.local_lists import next_version
 from simulators.csms.server import Csms
@@ -31,6 +32,7 @@ class Commander:
         """Add all commands."""
         self._add_stations(commands)
         self._add_employer(commands)
+        Profiles(self._csms, self._station).add_to(commands)
         Breaker(self._csms, self._station).add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:

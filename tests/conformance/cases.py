@@ -14,8 +14,8 @@ LATER: Final = {
     30: "RemoteTrigger",
     32: "security profile 1",
 }
-OWED: Final = frozenset({*range(1, 109), *range(114, 127), 129, *range(131, 158)}) - LATER.keys()
-"""Core and LocalAuthListManagement."""
+OWED: Final = frozenset({*range(1, 109), *range(114, 127), 129, *range(131, 158), *range(171, 188)}) - LATER.keys()
+"""Core, LocalAuthListManagement and SmartCharging."""
 
 
 def written() -> Iterator[int]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -164,7 +165,8 @@ def _errors(name: str, payload: Payload) -> list[str]:
     validator = _validator(name)
     if validator is None:
         return [f"there is no message {name}"]
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(payload)]
+    exact = json.loads(json.dumps(payload), parse_float=Decimal)  # limits of one decimal need decimal numbers
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(exact)]
 
 
 @cache
@@ -173,4 +175,4 @@ def _validator(name: str) -> Any:  # noqa: ANN401  # of a library without types
     path = files("ocpp") / "v16" / "schemas" / f"{name}.json"
     if not path.is_file():
         return None
-    return Draft4Validator(json.loads(path.read_text(encoding="utf-8-sig")))
+    return Draft4Validator(json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal))

@@ -154,7 +154,7 @@ WRONG: list[tuple[str, Payload, str]] = [
     ("UnlockConnector", {}, "ProtocolError"),
     ("DataTransfer", {}, "ProtocolError"),
     ("GetConfiguration", {"key": "x"}, "TypeConstraintViolation"),
-    ("SetChargingProfile", {}, "NotSupported"),
+    ("SetChargingProfile", {}, "ProtocolError"),
     ("ReserveNow", {}, "NotSupported"),
 ]
 

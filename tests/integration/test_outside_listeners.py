@@ -125,6 +125,8 @@ REFUSED: list[tuple[str, Payload, Payload]] = [
     ("ClearCache", {}, {"status": "Rejected"}),
     ("Reset", {"type": "Hard"}, {"status": "Rejected"}),
     ("UnlockConnector", {"connectorId": 1}, {"status": "NotSupported"}),
+    ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": {}}, {"error": "NotSupported"}),
+    ("ClearChargingProfile", {}, {"status": "Unknown"}),
     ("SendLocalList", {"listVersion": 1, "updateType": "Full"}, {"status": "Failed"}),
 ]
 
@@ -143,6 +145,8 @@ async def test_it_commands_nothing_and_reads_what_it_likes(tmp_path: Path) -> No
         for action, payload in (pushed("CompanySettings", {"version": 9}), pushed("CompanyLink", {"status": "Linked"})):
             assert (await registrant.call(action, payload))["status"] == "Rejected"
         assert await registrant.call("GetLocalListVersion", {}) == {"listVersion": 0}
+        asked: Payload = {"connectorId": 1, "duration": 60}
+        assert (await registrant.call("GetCompositeSchedule", asked))["status"] == "Accepted"
         answer = await registrant.call("GetConfiguration", {"key": ["NumberOfConnectors"]})
         assert answer["configurationKey"][0]["value"] == "1"
         seen = await station.status()

@@ -16,6 +16,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from agent.core.charging_commands import ClearChargingProfiles, GetCompositeSchedule, SetChargingProfile
+from agent.core.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from agent.core.commands import (
     BlockCard,
     CallRef,
@@ -80,6 +82,17 @@ LISTS = st.lists(
     max_size=3,
 ).map(tuple)
 VERDICTS = [*(TokenInfo(s) for s in TokenStatus), TokenInfo(TokenStatus.ACCEPTED, group=FAMILY), None]
+PERIODS = st.lists(st.sampled_from([0, 5.9, 6, 10, 20, 32]), min_size=1, max_size=3).map(
+    lambda limits: tuple(SchedulePeriod(7 * n, Decimal(str(limit))) for n, limit in enumerate(limits))
+)
+PROFILES = st.builds(
+    ChargingProfile,
+    st.integers(0, 4),
+    st.integers(0, 1),
+    st.sampled_from(Purpose),
+    st.sampled_from([Kind.ABSOLUTE, Kind.RELATIVE]),
+    st.builds(Schedule, st.just(RateUnit.AMPERE), PERIODS, st.sampled_from([None, 12, 600])),
+)
 ENERGY = Dimension.ENERGY
 TARIFF = Tariff(
     "EUR",
@@ -387,7 +400,10 @@ class StationMachine(RuleBasedStateMachine):
 
     @rule(
         command=st.one_of(
-            st.builds(RemoteStart, st.sampled_from(CARDS), st.sampled_from([None, *EVSES])),
+            st.builds(RemoteStart, st.sampled_from(CARDS), st.sampled_from([None, *EVSES]), st.none() | PROFILES),
+            st.builds(SetChargingProfile, st.sampled_from([STATION, *EVSES]), PROFILES),
+            st.builds(ClearChargingProfiles, st.none() | st.integers(0, 4), st.sampled_from([None, STATION, ONE])),
+            st.builds(GetCompositeSchedule, st.sampled_from([STATION, *EVSES]), st.sampled_from([0, 60])),
             st.builds(RemoteStop, st.sampled_from([1, 2])),
             st.builds(StopSession, st.sampled_from(EVSES)),
             st.builds(ChangeAvailability, st.sampled_from([STATION, *EVSES]), st.booleans()),
@@ -491,6 +507,16 @@ class StationMachine(RuleBasedStateMachine):
             if session.started.boot == self.wall.boot:
                 counted_ms = sum(s.charging_ms + s.parking_ms for s in (*session.stretches, session.stretch))
                 assert counted_ms <= (self.wall.mono - session.started.mono) * 1000 + 50
+
+    @invariant()
+    def profiles_allow_what_a_car_can_use_within_the_installation(self) -> None:
+        sessions = {e.session.id: e.session for e in self.wall.state.evses if e.session is not None}
+        for evse in self.wall.state.evses:
+            allowed = evse.allowed.limit
+            assert not allowed or 6_000 <= allowed <= self.wall.policy.evse(evse.id).max_current
+            assert allowed is None or evse.session is not None
+        for installed in self.wall.state.profiles.values():
+            assert installed.session is None or sessions[installed.session].profile is not Profile.PRIVATE
 
     def teardown(self) -> None:
         """Heal everything, let the cars go, and see everything closed, off and balanced."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core import local_list
+from agent.core import charging_profile, local_list
 from agent.core.commands import ChangeSetting, Command, LinkCompany, Outcome, Result, UnlinkCompany
 from agent.core.settings import SettingValue
 from agent.ocpp.company_link import normalise_code
@@ -23,7 +23,7 @@ MOST: Final = 2**31 - 1
 LIST_LENGTH: Final = 20
 """Members of a measurand list."""
 VALUE_LENGTH: Final = 500
-PROFILES: Final = ("Core", "LocalAuthListManagement")
+PROFILES: Final = ("Core", "LocalAuthListManagement", "SmartCharging")
 """Feature profiles that are built; actions of others are answered NotSupported."""
 ROTATIONS: Final = frozenset({"NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR"})
 
@@ -194,16 +194,21 @@ KEYS: Final = _table((
     _setting("AllowOfflineTxForUnknownId", "allow_offline_unknown", parse_boolean),
     _setting("AuthorizationCacheEnabled", "cache_enabled", parse_boolean),
     _setting("AuthorizeRemoteTxRequests", "authorize_remote", parse_boolean),
+    _fixed("ChargeProfileMaxStackLevel", lambda _: charging_profile.MAX_STACK_LEVEL),
+    _fixed("ChargingScheduleAllowedChargingRateUnit", lambda _: "Current,Power"),
+    _fixed("ChargingScheduleMaxPeriods", lambda _: charging_profile.MAX_PERIODS),
     _setting("ClockAlignedDataInterval", "clock_aligned_interval_s", parse_integer()),
     _setting("ConnectionTimeOut", "connection_timeout_s", parse_integer()),
     _setting("ConnectorPhaseRotation", "phase_rotation", parse_rotation),
     _fixed("ConnectorPhaseRotationMaxLength", lambda station: station.connectors + 1),
+    _fixed("ConnectorSwitch3to1PhaseSupported", lambda _: False),
     _fixed("GetConfigurationMaxKeys", lambda _: 100),
     _setting("HeartbeatInterval", "heartbeat_interval_s", parse_integer(least=1)),
     _setting("LocalAuthListEnabled", "local_list_enabled", parse_boolean),
     _fixed("LocalAuthListMaxLength", lambda _: local_list.LONGEST),
     _setting("LocalAuthorizeOffline", "local_authorize_offline", parse_boolean),
     _setting("LocalPreAuthorize", "local_pre_authorize", parse_boolean),
+    _fixed("MaxChargingProfilesInstalled", lambda _: charging_profile.MAX_INSTALLED),
     _setting("MaxEnergyOnInvalidId", "max_energy_on_invalid_wh", parse_integer()),
     _setting("MessageTimeout", "message_timeout_s", parse_integer(least=1)),
     _setting("MeterValuesAlignedData", "aligned_measurands", parse_measurands),

@@ -6,12 +6,14 @@ The schemas are those of the package ``ocpp``. What belongs to profiles that are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from ocpp.messages import get_validator
 from ocpp.v16.enums import Action
 
 from agent.core import local_list
+from agent.core.charging_commands import ChargingCommand
 from agent.core.commands import (
     ChangeAvailability,
     ChangeSetting,
@@ -42,7 +44,7 @@ from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
-from agent.ocpp.v16 import configuration
+from agent.ocpp.v16 import charging, configuration
 
 Decoded = Command | Immediate
 
@@ -64,6 +66,7 @@ WORDS: Final[Mapping[str, str]] = {
     "type": "wrong type",
     "maxLength": "too long",
     "enum": "not one of the allowed values",
+    "multipleOf": "more than one decimal",
 }
 
 
@@ -74,16 +77,15 @@ def decode(call: Incoming, station: StationView) -> Decoded:
         if call.action in KNOWN:
             raise RpcError("NotSupported", f"{call.action[:50]} is not supported by this charge point")
         raise RpcError("NotImplemented", "this action is not known in OCPP 1.6")
-    payload = call.payload
-    if call.action == Action.remote_start_transaction.value:
-        # A profile that comes along is ignored, also a wrong one, as smart charging is not announced (section 5.11).
-        payload = {name: value for name, value in payload.items() if name != "chargingProfile"}
+    payload = charging.exact(call.payload) if call.action in charging.EXACT else call.payload
     _check(call.action, payload)
     return decoder(payload, station)
 
 
 def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObject:
     """Return the answer to a command that ``decode`` returned."""
+    if isinstance(command, ChargingCommand):
+        return charging.answer(command, outcome)
     match command:
         case GetSettings():
             return configuration.report(station, command.keys)
@@ -124,7 +126,8 @@ def _check(action: str, payload: JsonObject) -> None:
 
 
 def _errors(action: str, payload: JsonObject) -> Iterable[Any]:
-    errors: Iterable[Any] = get_validator(CALL, action, "1.6").iter_errors(payload)
+    numbers = Decimal if action in charging.EXACT else float
+    errors: Iterable[Any] = get_validator(CALL, action, "1.6", parse_float=numbers).iter_errors(payload)
     return errors
 
 
@@ -153,7 +156,9 @@ def _remote_start(payload: JsonObject, _station: StationView) -> Decoded:
     id_tag, connector = _text(payload, "idTag"), payload.get("connectorId")
     if not id_tag.strip():
         return Immediate({"status": "Rejected"})
-    return RemoteStart(IdToken(id_tag), None if connector is None else _connector(payload))
+    profile = payload.get("chargingProfile")
+    sent = charging.profile(profile) if isinstance(profile, dict) else None
+    return RemoteStart(IdToken(id_tag), None if connector is None else _connector(payload), sent)
 
 
 def _remote_stop(payload: JsonObject, _station: StationView) -> Decoded:
@@ -235,6 +240,7 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "GetLocalListVersion": _list_version,
     "UnlockConnector": _unlock,
     "ChangeAvailability": _change_availability,
+    **charging.DECODERS,
 }
 
 

@@ -16,22 +16,27 @@ from tests.conformance.rig import Rig
 from tests.conformance.steps import REGISTER, Sample, finish, moment, near, samples
 
 INTEGER, BOOLEAN, MEASURANDS, OTHER = "integer", "boolean", "measurands", "other"
-#: Keys of Core and LocalAuthListManagement: type, and whether one may change them (None: both allowed), by OCPP 1.6
-#: ed. 2, section 9, and errata 3.80 to 3.91.
+#: Keys of Core, LocalAuthListManagement and SmartCharging: type, and whether one may change them (None: both allowed),
+#: by OCPP 1.6 ed. 2, section 9, and errata 3.80 to 3.91.
 KEYS: dict[str, tuple[str, bool | None]] = {
     "AllowOfflineTxForUnknownId": (BOOLEAN, True),
     "AuthorizationCacheEnabled": (BOOLEAN, True),
     "AuthorizeRemoteTxRequests": (BOOLEAN, None),
+    "ChargeProfileMaxStackLevel": (INTEGER, False),
+    "ChargingScheduleAllowedChargingRateUnit": (OTHER, False),
+    "ChargingScheduleMaxPeriods": (INTEGER, False),
     "ClockAlignedDataInterval": (INTEGER, True),
     "ConnectionTimeOut": (INTEGER, True),
     "ConnectorPhaseRotation": (OTHER, True),
     "ConnectorPhaseRotationMaxLength": (INTEGER, False),
+    "ConnectorSwitch3to1PhaseSupported": (BOOLEAN, False),
     "GetConfigurationMaxKeys": (INTEGER, False),
     "HeartbeatInterval": (INTEGER, True),
     "LocalAuthListEnabled": (BOOLEAN, True),
     "LocalAuthListMaxLength": (INTEGER, False),
     "LocalAuthorizeOffline": (BOOLEAN, True),
     "LocalPreAuthorize": (BOOLEAN, True),
+    "MaxChargingProfilesInstalled": (INTEGER, False),
     "MaxEnergyOnInvalidId": (INTEGER, True),
     "MessageTimeout": (INTEGER, True),
     "MeterValuesAlignedData": (MEASURANDS, True),
@@ -97,7 +102,9 @@ async def test_case_147_all_keys(rig: Rig) -> None:
         assert RIGHT[kind](told[key]["value"]), told[key]
         assert writable is None or told[key]["readonly"] is not writable, told[key]
     assert told["NumberOfConnectors"]["value"] == "2"
-    assert {"Core", "LocalAuthListManagement"} <= set(told["SupportedFeatureProfiles"]["value"].split(","))
+    assert {"Core", "LocalAuthListManagement", "SmartCharging"} <= set(
+        told["SupportedFeatureProfiles"]["value"].split(",")
+    )
     assert int(told["GetConfigurationMaxKeys"]["value"]) >= len(told)
 
 

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 from ocpp.exceptions import NotSupportedError
-from ocpp.v16.enums import AvailabilityType, UpdateType
+from ocpp.v16.datatypes import ChargingProfile, ChargingSchedule, ChargingSchedulePeriod
+from ocpp.v16.enums import (
+    AvailabilityType,
+    ChargingProfileKindType,
+    ChargingProfilePurposeType,
+    ChargingRateUnitType,
+    UpdateType,
+)
 
 from agent.ocpp.link import Endpoint
 from tests.conformance.library import Library, call
@@ -68,6 +75,12 @@ async def test_a_session_by_remote_control_raises_no_complaint(rig: Rig, library
     assert library.errors == []
 
 
+PERIOD = ChargingSchedulePeriod(0, 10.0)
+PROFILE = ChargingProfile(
+    7, 0, ChargingProfilePurposeType.tx_default_profile, ChargingProfileKindType.absolute,
+    ChargingSchedule(ChargingRateUnitType.amps, [PERIOD], start_schedule="2026-11-24T00:00:00Z"),
+)  # fmt: skip
+
 #: What is asked -> the status in the answer, None where there is none.
 ASKED: list[tuple[Any, str | None]] = [
     (call.GetConfiguration(), None),
@@ -85,6 +98,11 @@ ASKED: list[tuple[Any, str | None]] = [
     (call.SendLocalList(1, UpdateType.differential, []), "VersionMismatch"),
     (call.RemoteStopTransaction(4711), "Rejected"),
     (call.UnlockConnector(1), "NotSupported"),
+    (call.GetCompositeSchedule(1, 60), "Accepted"),
+    (call.SetChargingProfile(1, PROFILE), "Accepted"),
+    (call.GetCompositeSchedule(1, 60), "Accepted"),
+    (call.ClearChargingProfile(id=7), "Accepted"),
+    (call.ClearChargingProfile(id=7), "Unknown"),
 ]
 
 
@@ -96,7 +114,7 @@ async def test_every_answer_keeps_to_the_schemas(rig: Rig, library: Library) -> 
     assert library.errors == []
 
 
-UNSUPPORTED: list[Any] = [call.GetCompositeSchedule(1, 60), call.CancelReservation(1)]
+UNSUPPORTED: list[Any] = [call.CancelReservation(1)]
 
 
 async def test_what_is_not_built_is_said_as_the_specification_spells_it(library: Library) -> None:

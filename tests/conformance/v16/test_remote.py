@@ -53,9 +53,10 @@ async def test_case_090_with_a_charging_profile(rig: Rig) -> None:
     profile = {"chargingProfileId": 1, "stackLevel": 0, "chargingProfilePurpose": "TxProfile"}
     profile |= {"chargingProfileKind": "Relative", "chargingSchedule": schedule}
     answer = await csms.call("RemoteStartTransaction", idTag="REMOTE", connectorId=1, chargingProfile=profile)
-    assert answer == ACCEPTED  # a station without SmartCharging leaves the profile aside (section 5.11)
+    assert answer == ACCEPTED
     await csms.expect("StartTransaction", connectorId=1, idTag="REMOTE")
     await csms.status(1, "Charging")
+    assert rig.box().limit == 10_000
 
 
 async def test_case_091_remote_start_first(rig: Rig) -> None:

@@ -180,6 +180,7 @@ def test_an_error_of_the_past_is_not_shown_once_all_is_well_again() -> None:
         ({"state": "B", "current_limit_a": None}, "    EVSE       B car plugged in\n"),
         ({"state": "E"}, "!   EVSE       E fault on the control pilot, offers 16 A"),
         ({"state": "C", "faults": ["rcd", "diode"]}, "!   EVSE       C car may draw, offers 16 A, faults: rcd, diode"),
+        ({"current_limit_a": 8.0, "charging_profile": 1234567}, ", offers 8 A (charging profile 1234567)\n"),
         ({"state": None, "current_limit_a": 6.0}, "    EVSE       state not known, offers 6 A"),
         ({"state": None, "current_limit_a": None}, "    EVSE       no controller, or its state is not known"),
     ],

@@ -109,6 +109,7 @@ def test_a_card_waits_for_a_plug_no_longer_than_the_time_out() -> None:
     assert not started(c)
 
 
+@pytest.mark.timeout(40)  # a day of steps
 def test_without_a_time_out_cards_and_cars_wait_for_ever() -> None:
     c = two(connection_timeout_s=0)
     plug(c, ONE)

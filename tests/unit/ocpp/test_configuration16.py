@@ -46,9 +46,14 @@ LISTS = {
     "StopTxnSampledData": "stop_sampled_measurands",
 }
 FIXED = {
+    "ChargeProfileMaxStackLevel": "10",
+    "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
+    "ChargingScheduleMaxPeriods": "96",
     "ConnectorPhaseRotationMaxLength": "2",
+    "ConnectorSwitch3to1PhaseSupported": "false",
     "GetConfigurationMaxKeys": "100",
     "LocalAuthListMaxLength": "1000",
+    "MaxChargingProfilesInstalled": "32",
     "MeterValuesAlignedDataMaxLength": "20",
     "MeterValuesSampledDataMaxLength": "20",
     "NumberOfConnectors": "1",
@@ -56,7 +61,7 @@ FIXED = {
     "StopTransactionMaxMeterValues": "1000",
     "StopTxnAlignedDataMaxLength": "20",
     "StopTxnSampledDataMaxLength": "20",
-    "SupportedFeatureProfiles": "Core,LocalAuthListManagement",
+    "SupportedFeatureProfiles": "Core,LocalAuthListManagement,SmartCharging",
     "UnlockConnectorOnEVSideDisconnect": "false",
     "CompanyLinkStatus": "none",
     "SessionLoggingEnabled": "true",

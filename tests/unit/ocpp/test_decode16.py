@@ -216,13 +216,6 @@ def test_an_unknown_field_alone_is_tolerated() -> None:
     assert ask("Reset", {"type": "Soft", "customData": {}}) == Reset(ResetKind.SOFT)
 
 
-def test_a_charging_profile_that_comes_along_is_ignored() -> None:
-    profile: JsonObject = {"chargingProfilePurpose": "Nonsense"}
-    assert ask("RemoteStartTransaction", {"idTag": "AB", "chargingProfile": profile}) == RemoteStart(
-        IdToken("AB"), None
-    )
-
-
 def test_an_empty_id_tag_starts_nothing() -> None:
     assert ask("RemoteStartTransaction", {"idTag": " "}) == Immediate({"status": "Rejected"})
 

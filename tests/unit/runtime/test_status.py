@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from agent.core.asking import Asking
 from agent.core.commands import BlockCard, CallRef, LinkCompany
 from agent.core.company import Company, CompanySettings, LinkState
 from agent.core.events import CommandReceived, Event, MeterFailed, MeterRead
@@ -33,7 +34,6 @@ from agent.core.model import (
 from agent.core.ocpi import tariff_from_json
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.state import (
-    Asking,
     EvseState,
     EvseView,
     Grant,
@@ -128,7 +128,8 @@ CONTRACT = """
                            "values": {"power_total": 0.0, "voltage_l1": 230.1},
                            "unattributed_wh": 0.0, "warnings": [], "last_error": null},
                  "evse": {"ok": true, "state": "A", "connected": false, "charging": false,
-                          "current_limit_a": 16.0, "faults": [], "warnings": [], "last_error": null},
+                          "current_limit_a": 16.0, "charging_profile": null, "faults": [],
+                          "warnings": [], "last_error": null},
                  "session": null, "waiting": null}],
  "waiting": [],
  "deliveries": [],
@@ -198,6 +199,7 @@ def test_a_station_that_has_heard_of_nothing_claims_nothing() -> None:
                     "connected": None,
                     "charging": None,
                     "current_limit_a": None,
+                    "charging_profile": None,
                     "faults": [],
                     "warnings": [],
                     "last_error": None,
@@ -291,6 +293,7 @@ def test_a_controller_that_does_not_answer_has_no_state() -> None:
         "connected": None,
         "charging": None,
         "current_limit_a": 16.0,
+        "charging_profile": None,
         "faults": [],
         "warnings": [],
         "last_error": "no answer",
