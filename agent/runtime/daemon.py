@@ -9,100 +9,82 @@ import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
 
-from agent import __version__
-from agent.buffer.chain import Station as Signing
-from agent.buffer.database import Database, open_database
-from agent.buffer.journal import PreviousRun, SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.buffer.owner import claim
-from agent.buffer.reserve import Reserve
-from agent.buffer.sealing import Sealer
-from agent.buffer.upkeep import Limits, Upkeep, prepare, words_of
+from agent.buffer.upkeep import Limits, Upkeep, words_of
 from agent.core.company import Company
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
-from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
+from agent.core.linking import configured
+from agent.core.model import EvseId, MilliAmp, SessionId
 from agent.core.recovery import recover
 from agent.core.settings import Overrides, Settings
 from agent.core.state import Availability, Durable, IdSource, Tokens, restored
-from agent.evse.modbus_evse import EvseOptions, EvseSettings, ModbusEvse, open_evse
 from agent.fieldbus.bus import Wires
-from agent.meter.modbus_meter import MeterSettings, ModbusMeter, open_meter
 from agent.ocpp.dialect import Identity, StationView
 from agent.ocpp.link import Endpoint
 from agent.ocpp.negotiate import offered
 from agent.ocpp.service import OcppService, ServiceConfig
-from agent.rfid.reader import ReaderSettings, SerialReader, open_reader
-from agent.runtime.clock import SystemClock, boot_id
-from agent.runtime.commander import Commander
 from agent.runtime.config import AgentConfig
-from agent.runtime.control import ControlServer, ControlUnavailable, acquire
+from agent.runtime.control import ControlServer, ControlUnavailable, StateDirUnusable, StateDirUnwritable, acquire
+from agent.runtime.equipment import halls, installed, reader
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
+from agent.runtime.opening import CLOUD, Ledger, no_ledger, open_ledger, try_ledger, version
 from agent.runtime.perform import Performer
-from agent.runtime.polling import EVSE_INTERVAL_S, Poll, ask_evse, ask_meter
-from agent.runtime.status import ClockView, CloudState, CloudView, Installed, ReaderView, ServiceViews, status_document
+from agent.runtime.status import ClockView, CloudState, CloudView, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
 log = structlog.get_logger(__name__)
 
 Work: TypeAlias = Coroutine[None, None, None]
 
-CLOUD: Final = "cloud"
 STEADY_S: Final = 60.0
 """A process that finds its ledger damaged sooner than that ends, and its supervisor waits before the next."""
+RETRY_S: Final = 5.0
+"""A ledger that could not be opened is tried again after so long at the earliest."""
 DRAIN_S: Final = 5.0
 """So long a reset waits for what is queued to be delivered, where the central system is there to take it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hall:
-    """The devices of one EVSE, and what polls and commands them."""
-
-    meter: ModbusMeter
-    meter_poll: Poll
-    evse: ModbusEvse | None
-    evse_poll: Poll | None
-    commander: Commander | None
 
 
 class Daemon:
     """Everything that one run of the process is made of."""
 
-    def __init__(
-        self, config: AgentConfig, clock: SystemClock, database: Database, journal: SqliteJournal, *, whole: bool = True
-    ) -> None:
-        """Keep the foundations; ``assemble`` builds on them. whole: the ledger was read through, or need not be."""
-        kept = config.document.ledger
+    def __init__(self, config: AgentConfig, ledger: Ledger) -> None:
+        """Keep the foundations; ``assemble`` builds on them."""
+        kept, clock = config.document.ledger, ledger.clock
         limits = Limits.of(kept.keep_details_days, kept.max_size_mb)
-        self.upkeep = Upkeep(database, config.station.state_dir, limits, clock=clock, unchecked=not whole)
+        state_dir = config.station.state_dir
+        self.upkeep = Upkeep(ledger.database, state_dir, limits, clock=clock, unchecked=not ledger.whole)
         self.config = config
         self.clock = clock
-        self.database = database
-        self.journal = journal
+        self.database = ledger.database
+        self.journal = ledger.journal
+        self.cause = ledger.cause
         self.began = clock.mono()
         self.version = version()
         self.ended: asyncio.Future[Restart | Stop] = asyncio.get_running_loop().create_future()
         self.reader_error: str | None = None
 
-    async def assemble(self, cause: StopReason) -> None:
+    async def assemble(self) -> None:
         """Load the state, build the adapters, and take up what was found open."""
         config, policy = self.config, self.config.policy()
         slices = await self.journal.load() or new_ledger()
         state = restored(slices, tuple(e.id for e in policy.evses))
         self.wires = Wires(self.clock)
-        self.halls = {EvseId(n): self._hall(EvseId(n)) for n in range(1, len(config.connectors) + 1)}
+        self.halls = halls(config, self.wires, self.clock, self._post)
         self.performer = Performer(
             commanders={i: h.commander for i, h in self.halls.items() if h.commander is not None},
             meters={i: h.meter_poll for i, h in self.halls.items()},
-            stop=self._stop,
+            stop=self.end,
         )
         self.loop = Loop(
             state,
@@ -114,14 +96,14 @@ class Daemon:
             committed=self.performer.committed,
         )
         self.clock.on_step(lambda: self.loop.post(ClockStepped()))
-        self.reader = self._reader()
+        self.reader = reader(config, self.clock, self._reader_opened)
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
         self.control = ControlServer(
             config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
         )
         self.performer.destinations.update({CLOUD: self.service, "control": self.control})
-        await self.loop.apply(recover(state, self.clock.now(), policy, cause))
+        await self.loop.begin(partial(recover, cause=self.cause), configured)
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
         """Run until told to end; then everything is cancelled, and the ledger is whole."""
@@ -170,7 +152,7 @@ class Daemon:
             services += [hall.evse_poll.run()] if hall.evse_poll else []
             services += [hall.commander.run()] if hall.commander else []
         if self.reader is not None:
-            services.append(self._supervised("card reader", self._read_cards, (ReaderLost,), self._reader_failed))
+            services.append(self.supervised("card reader", self._read_cards, (ReaderLost,), self._reader_failed))
         interval = watchdog_interval(os.environ)
         if interval is not None:
             services.append(self._feed_watchdog(notifier, interval))
@@ -184,20 +166,22 @@ class Daemon:
                 group.create_task(self._ready(notifier))
                 await self.control.run()
 
-        await self._supervised("control socket", serve, (ControlUnavailable,), lambda e: log.warning(str(e)))
+        await self.supervised("control socket", serve, (ControlUnavailable,), lambda e: log.warning(str(e)))
 
     async def _ready(self, notifier: Notifier) -> None:
         await self.control.listening.wait()
         notifier.ready()
+        notifier.status(self.loop.journal_error or "")
         log.info("ready", station=self.config.station.id, version=self.version)
 
-    def _supervised(
+    def supervised(
         self,
         name: str,
         run: Callable[[], Awaitable[None]],
         failures: tuple[type[Exception], ...],
         failed: Callable[[Exception], None],
     ) -> Work:
+        """Return the service that runs for ever, again after the failures that are listed."""
         return supervise(name, run, clock=self.clock, failures=failures, failed=failed, chance=random.random)
 
     async def _read_cards(self) -> None:
@@ -228,7 +212,8 @@ class Daemon:
                 notifier.watchdog()
             await self.clock.sleep_until(self.clock.mono() + interval_s)
 
-    def _stop(self, effect: Restart | Stop) -> None:
+    def end(self, effect: Restart | Stop) -> None:
+        """End the process, or start it anew; the first word counts."""
         if not self.ended.done():
             self.ended.set_result(effect)
 
@@ -249,44 +234,9 @@ class Daemon:
             except AgentError as error:
                 log.warning("the controller did not take its exit limit", connector=number, cause=str(error))
 
-    def _hall(self, number: EvseId) -> Hall:
-        connector = self.config.connectors[number - 1]
-        meter = open_meter(
-            MeterSettings(connector.meter.model, connector.meter.line, connector.meter.address), self.wires, self.clock
-        )
-        meter_poll = self._poll(ask_meter(number, meter), connector.meter.poll_interval)
-        if connector.evse.controller == "none":
-            return Hall(meter, meter_poll, None, None, None)
-        chosen = connector.evse
-        options = EvseOptions(
-            precise=bool(chosen.precise),
-            variant=chosen.variant,
-            connector=chosen.connector or 1,
-            failsafe=MilliAmp(int(chosen.failsafe_current * 1000)),
-            watchdog_s=chosen.watchdog if "watchdog" in chosen.model_fields_set else None,
-        )
-        settings = EvseSettings(connector.evse.controller, connector.evse.line, connector.evse.address, options)
-        evse = open_evse(settings, self.wires, self.clock)
-        commander = Commander(number, evse, self._post)
-        return Hall(meter, meter_poll, evse, self._poll(ask_evse(number, evse), EVSE_INTERVAL_S), commander)
-
-    def _poll(self, ask: Callable[[], Awaitable[Event]], interval_s: float) -> Poll:
-        return Poll(ask, interval_s=interval_s, clock=self.clock, post=self._post)
-
     def _post(self, event: Event) -> None:
         """Take an event of a device; the loop is built after the devices."""
         self.loop.post(event)
-
-    def _reader(self) -> SerialReader | None:
-        rfid = self.config.rfid
-        if rfid.reader == "none" or rfid.device is None:
-            return None
-        settings = ReaderSettings(rfid.reader, str(rfid.device), rfid.baudrate)
-        if rfid.release_gap_ms is not None:
-            settings = replace(settings, release_gap_s=rfid.release_gap_ms / 1000)
-        if rfid.min_repeat_ms is not None:
-            settings = replace(settings, min_repeat_s=rfid.min_repeat_ms / 1000)
-        return open_reader(settings, self.clock, self._reader_opened)
 
     def _service(self) -> OcppService:
         cloud = self.config.cloud
@@ -326,6 +276,7 @@ class Daemon:
         )
 
     async def _resend(self, session: str) -> int:
+        await self.journal.check()
         messages = await self.outbox.resend(SessionId(session))
         self.service.facts_committed()
         return messages
@@ -334,29 +285,6 @@ class Daemon:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
         return StationView(len(self.config.connectors), self.settings(), state.company, has_lock)
-
-
-def installed(hall: Hall) -> Installed:
-    """Return what ``status`` shows of an EVSE beside its state."""
-    doubt, set_up = hall.meter.doubt, None if hall.evse is None else hall.evse.doubt
-    return Installed(
-        meter_model=hall.meter.model,
-        serial=hall.meter.serial,
-        controlled=hall.evse is not None,
-        warnings=() if doubt is None else (doubt,),
-        evse_warnings=() if set_up is None else (set_up,),
-    )
-
-
-def signing(config: AgentConfig) -> Signing:
-    """Return what evidence records say of the station and its connectors."""
-    connectors = {EvseId(n): c for n, c in enumerate(config.connectors, start=1)}
-    return Signing(
-        id=config.station.id,
-        version=version(),
-        evse_ids={n: c.evse_id for n, c in connectors.items()},
-        meters={n: c.meter.model for n, c in connectors.items()},
-    )
 
 
 def new_ledger() -> Durable:
@@ -372,18 +300,6 @@ def new_ledger() -> Durable:
     )
 
 
-def cause_of(previous: PreviousRun | None, boot: int) -> StopReason:
-    """Return why the last run ended: the process alone, or the machine without being stopped in order."""
-    if previous is None or previous.boot == boot or previous.ended is not None:
-        return StopReason.REBOOT
-    return StopReason.POWER_LOSS
-
-
-def version() -> str:
-    """Return the installed version of the agent."""
-    return __version__
-
-
 async def run(config: AgentConfig, path: Path) -> int:
     """Run the daemon until it is told to end; return the exit status.
 
@@ -393,9 +309,7 @@ async def run(config: AgentConfig, path: Path) -> int:
     for note in config.notes:
         log.warning(note)
     log.info("starting", config=str(path), version=version())
-    with acquire(config.station.state_dir):
-        claim(config.station.state_dir, config.station.id)
-        end = await _run(config)
+    end = await _run(config)
     if isinstance(end, Restart):
         log.info("starting again", hard=end.hard)
         os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])  # noqa: S606  # no shell is wanted
@@ -403,38 +317,75 @@ async def run(config: AgentConfig, path: Path) -> int:
 
 
 async def _run(config: AgentConfig) -> Restart | Stop:
+    """Work with the ledger, or wait for it where it cannot be opened yet. Raises: AgentError."""
     notifier = Notifier.from_environ(os.environ)
     state_dir = config.station.state_dir
-    found = prepare(state_dir, (CLOUD,), SystemClock(0).now().wall, alive=notifier.extend)
-    async with open_database(state_dir, copied=True, relief=Reserve(state_dir).give_up) as database:
-        sealer = Sealer(database, state_dir, signing(config))
-        journal = SqliteJournal(database, (CLOUD,), sealer)
-        boot = await journal.boot_number(boot_id())
-        clock = SystemClock(boot)
-        previous = await journal.begin_run(boot_id(), version(), clock.now())
-        for notice in sealer.notices:
-            log.warning(notice)
-        daemon = Daemon(config, clock, database, journal, whole=not found.unchecked)
-        await daemon.assemble(cause_of(previous, boot))
-        async with daemon.wires.open():
-            end = await _served(daemon, notifier)
-        notifier.stopping()
-        try:
-            await journal.end_run(clock.now())
-        except JournalError as error:
-            log.warning("the ledger does not take that the agent ends in order", cause=str(error))
+    try:
+        lock = acquire(state_dir)
+    except StateDirUnwritable as error:
+        return await _wait(config, notifier, str(error), locked=False)
+    with lock:
+        claim(state_dir, config.station.id)
+        async with AsyncExitStack() as held:
+            try:
+                ledger = await held.enter_async_context(open_ledger(config, notifier.extend))
+            except JournalCorrupt:
+                raise
+            except JournalError as error:
+                refused = str(error)
+            else:
+                return await _work(config, notifier, ledger)
+        return await _wait(config, notifier, refused, locked=True)
+
+
+async def _work(config: AgentConfig, notifier: Notifier, ledger: Ledger) -> Restart | Stop:
+    daemon = Daemon(config, ledger)
+    await daemon.assemble()
+    async with daemon.wires.open():
+        end = await _served(daemon, notifier, daemon.upkeep.run())
+    notifier.stopping()
+    try:
+        await ledger.journal.end_run(ledger.clock.now())
+    except JournalError as error:
+        log.warning("the ledger does not take that the agent ends in order", cause=str(error))
     return end
 
 
-async def _served(daemon: Daemon, notifier: Notifier) -> Restart | Stop:
-    """Run, and look after the ledger; one that turns out to be damaged is made anew by the next start, at once."""
+async def _wait(config: AgentConfig, notifier: Notifier, refused: str, *, locked: bool) -> Restart | Stop:
+    """Serve without a ledger: no card is taken and no current offered; end for a new start once it can be opened."""
+    async with no_ledger(refused) as (ledger, journal):
+        daemon = Daemon(config, ledger)
+        await daemon.assemble()
+        daemon.loop.refuse(refused)
+
+        async def attempt() -> None:
+            await daemon.clock.sleep_until(daemon.clock.mono() + RETRY_S)
+            await try_ledger(config, notifier.extend, locked=locked)
+            log.info("the ledger can be opened")
+            daemon.end(Restart(hard=False))
+            await asyncio.get_running_loop().create_future()
+
+        def failed(error: Exception) -> None:
+            if str(error) != journal.error:
+                log.warning("the ledger still cannot be opened", cause=str(error))
+            journal.error = str(error)
+
+        async with daemon.wires.open():
+            waiting = daemon.supervised("ledger", attempt, (JournalError, StateDirUnusable), failed)
+            end = await _served(daemon, notifier, waiting)
+    notifier.stopping()
+    return end
+
+
+async def _served(daemon: Daemon, notifier: Notifier, keeping: Work) -> Restart | Stop:
+    """Run beside what looks after the ledger; where that finds it damaged, the next start makes it anew, at once."""
     ends: list[Restart | Stop] = []
     damage: list[str] = []
     try:
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(daemon.upkeep.run())
+            kept = group.create_task(keeping)
             ends.append(await daemon.serve(notifier))
-            keeping.cancel()
+            kept.cancel()
     except* JournalCorrupt as found:
         damage.append(words_of(found))
     if damage and daemon.clock.mono() - daemon.began < STEADY_S:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +43,9 @@ from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, 
 from agent.ocpp import negotiate
 from agent.ocpp.lane import Lane
 from agent.ports import OutboxRow
-from agent.runtime.daemon import cause_of, new_ledger
+from agent.runtime.daemon import new_ledger
 from agent.runtime.loop import Loop
+from agent.runtime.opening import cause_of
 from tests.durability.tape import Tape
 from tests.durability.world import (
     DESTINATIONS,
@@ -164,7 +166,7 @@ class Process:
             perform=self._perform,
             committed=self._committed,
         )
-        await self.loop.apply(recover(state, world.at, POLICY, cause_of(previous, world.boot)))
+        await self.loop.begin(partial(recover, cause=cause_of(previous, world.boot)))
 
     async def end(self) -> None:
         """End in order, as far as the ledger goes."""

@@ -1,0 +1,47 @@
+"""What stands for a ledger that cannot be opened: it has nothing, and takes nothing (ADR 23)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from agent.buffer.database import Database, open_memory
+from agent.buffer.journal import SqliteJournal
+from agent.buffer.records import Draft
+from agent.core.errors import JournalFull
+from agent.core.facts import Fact
+from agent.core.instant import Instant
+from agent.core.state import Durable
+
+
+class ShutJournal(SqliteJournal):
+    """A journal that refuses whatever is to be kept; error: why, in words."""
+
+    def __init__(self, database: Database, error: str) -> None:
+        """Stand on an empty database."""
+        super().__init__(database, ())
+        self.error = error
+
+    async def commit(self, slices: Durable, facts: Sequence[Fact], at: Instant) -> None:
+        """Raise: JournalFull."""
+        del slices, facts, at
+        await self.check()
+
+    async def check(self) -> None:
+        """Raise: JournalFull."""
+        raise JournalFull(self.error)
+
+    async def add_record(self, draft: Draft, at: Instant) -> None:
+        """Raise: JournalFull."""
+        del draft, at
+        await self.check()
+
+    async def anchor(self, at: Instant) -> None:
+        """Do nothing: there are no stamps to correct."""
+
+
+@asynccontextmanager
+async def shut_ledger(error: str) -> AsyncIterator[tuple[Database, ShutJournal]]:
+    """Give an empty database in memory, so that lanes can be looked at, and the journal that refuses."""
+    async with open_memory() as database:
+        yield database, ShutJournal(database, error)
