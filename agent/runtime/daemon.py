@@ -353,7 +353,7 @@ async def _work(config: AgentConfig, notifier: Notifier, ledger: Ledger) -> Rest
 
 async def _wait(config: AgentConfig, notifier: Notifier, refused: str, *, locked: bool) -> Restart | Stop:
     """Serve without a ledger: no card is taken and no current offered; end for a new start once it can be opened."""
-    async with no_ledger(refused) as (ledger, journal):
+    async with no_ledger(config.station.state_dir, refused) as (ledger, journal):
         daemon = Daemon(config, ledger)
         await daemon.assemble()
         daemon.loop.refuse(refused)

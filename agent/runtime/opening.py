@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -65,9 +66,9 @@ async def open_ledger(config: AgentConfig, alive: Callable[[], object]) -> Async
 
 
 @asynccontextmanager
-async def no_ledger(error: str) -> AsyncIterator[tuple[Ledger, ShutJournal]]:
+async def no_ledger(state_dir: Path, error: str) -> AsyncIterator[tuple[Ledger, ShutJournal]]:
     """Give what stands for a ledger that cannot be opened; error: why, in words."""
-    async with shut_ledger(error) as (database, journal):
+    async with shut_ledger(state_dir, error) as (database, journal):
         yield Ledger(database, journal, SystemClock(0)), journal
 
 
