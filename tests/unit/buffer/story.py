@@ -96,7 +96,11 @@ async def _first_life(teller: Teller) -> None:
     await teller.give_up("cloud", "FormationViolation: idTag")
     await teller.confirm("cloud", 1, 0)
     await teller.confirm("ere", 2, 72)
-    private: dict[str, Any] = {"profile": Profile.PRIVATE, "id_token": IdToken("62E3086CED"), "reporting": Reporting.LOCAL_ONLY}
+    private: dict[str, Any] = {
+        "profile": Profile.PRIVATE,
+        "id_token": IdToken("62E3086CED"),
+        "reporting": Reporting.LOCAL_ONLY,
+    }
     await teller.session(2, 3000, samples=1, **private)
     await teller.session(3, 4000, samples=1, reporting=Reporting.HOLD, company_code="ACME-7F3K")
     await teller.session(4, 5000, reporting=Reporting.HOLD, company_code="OTHER-1")
