@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -88,7 +89,7 @@ class Simulated:
         self.lane = Lane(
             OutboxStore(self.database, "cloud"), self, self.loop.post, self._settings, anchor=self.journal.anchor
         )
-        await self.loop.apply(recover(state, self.at, POLICY, cause_of(previous, self.boot)))
+        await self.loop.begin(partial(recover, cause=cause_of(previous, self.boot)))
         await self.do(CloudChanged(connected=True, registration=Registration.ACCEPTED))
         await self.run(10)
 

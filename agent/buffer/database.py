@@ -160,6 +160,19 @@ async def open_database(
         await database.close()
 
 
+@asynccontextmanager
+async def open_memory() -> AsyncIterator[Database]:
+    """Open an empty ledger that is on no disk and is gone afterwards."""
+    connection = Units(partial(sqlite3.connect, ":memory:", isolation_level=None), iter_chunk_size=1)
+    await connection
+    database = Database(connection, Path("memory"))
+    try:
+        await database.prepare()
+        yield database
+    finally:
+        await database.close()
+
+
 def _unit(statements: Sequence[Statement], second: SecondCopy | None, connection: sqlite3.Connection) -> None:
     """Run one transaction, whole or not at all."""
     try:
@@ -185,7 +198,7 @@ def _unchecked(statements: Sequence[Statement], second: SecondCopy | None, conne
 def _prepare(path: Path, second: SecondCopy | None, connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     ((mode,),) = connection.execute("PRAGMA journal_mode=WAL")
-    if mode != "wal":
+    if mode not in {"wal", "memory"}:  # the latter is told of one that has no file
         raise JournalFull(f"the ledger {path} is not safe against power cuts there: put it on a local disk (state_dir)")
     for setting in SETTINGS:
         connection.execute(setting)

@@ -33,6 +33,7 @@ SMALL: Final = 48 * 1024 * 1024
 SUSPECT: Final = "ledger.suspect"
 """Name of a file in the state directory: its ledger gets a thorough look at the next start."""
 BUSY_S: Final = 5.0
+DISK: Final = "look at `dmesg`; a card that the system found errors on has to be replaced, then `restore` a backup"
 
 TABLES: Final = frozenset({"boot", "run", "slice", "fact", "session", "delivery", "outbox"})
 #: What the daemon reads before it serves anybody, beside its slices.
@@ -162,7 +163,9 @@ def _refuse(path: Path, owner: int) -> None:
     own, its = _name(os.geteuid()), _name(owner)
     if owner != os.geteuid():
         raise JournalFull(f"{path} belongs to {its} and the agent runs as {own}: `sudo chown {own}: {path}`")
-    raise JournalFull(f"{path} cannot be written: `sudo chmod u+rw {path}`, or its disk became read-only")
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise JournalFull(f"{path} cannot be written, its disk is read-only: {DISK}")
+    raise JournalFull(f"{path} cannot be written: `sudo chmod u+rw {path}`")
 
 
 def _name(user: int) -> str:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EIO, EROFS
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = SPACE if is_full(path.parent) else ACCESS
+        remedy = MEDIUM if error.errno in {EROFS, EIO} else SPACE if is_full(path.parent) else ACCESS
         raise JournalFull(f"the ledger {path} cannot be used ({error.strerror or error}): {remedy}") from error
     except sqlite3.DatabaseError as error:
         known = _known(error)

@@ -64,6 +64,14 @@ NEWEST: Final = (
     "UPDATE chain SET number = r.number, hash = r.hash"
     " FROM (SELECT number, hash FROM record ORDER BY number DESC LIMIT 1) AS r WHERE chain.number < r.number"
 )
+#: A record vouches for all readings of its session together: what is left of some that are gone can be checked no more.
+PARTIAL: Final = """
+DELETE FROM fact WHERE kind = 'session-sampled' AND session IN (
+    SELECT r.session FROM record AS r WHERE r.kind = 'session' AND json_valid(r.json)
+        AND json_extract(r.json, '$.facts.between[0]')
+            <> (SELECT count(*) FROM fact AS f WHERE f.session = r.session AND f.kind = 'session-sampled')
+)
+"""
 LATE: Final = (
     "INSERT OR IGNORE INTO record_due (session, why) SELECT id, 'late' FROM session WHERE end_fact IS NOT NULL"
     " AND id NOT IN (SELECT session FROM record WHERE kind = 'session' AND session IS NOT NULL)"
@@ -200,7 +208,8 @@ def _lanes(work: _Work) -> int:
 
 
 def _orphans(work: _Work) -> None:
-    """Take out rows that refer to something which is gone."""
+    """Take out what is left of readings of which some are gone, and rows that refer to something which is gone."""
+    work.connection.execute(PARTIAL)
     work.connection.execute(BOOTS)
     for table in tables(work.connection):
         for _, _, parent, column, key, *_ in work.all(f"PRAGMA foreign_key_list('{table.name}')"):

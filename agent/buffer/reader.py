@@ -14,7 +14,10 @@ from agent.buffer.migrate import packaged, refuse_newer
 from agent.core.errors import JournalError
 
 BUSY_S: Final = 5.0
-UNWRITABLE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+UNWRITABLE: Final = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
+)
+"""What SQLite says where it cannot make its files beside the ledger."""
 
 
 class LedgerMissing(JournalError):
@@ -49,9 +52,9 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         return _connect(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in UNWRITABLE or _logged(path):
+        if error.sqlite_errorcode & 0xFF not in UNWRITABLE or _in_use(path):
             raise
-        return _connect(path, "mode=ro&immutable=1")  # a read-only disk, which nobody can be writing to
+        return _connect(path, "mode=ro&immutable=1")  # a disk that is read-only or full, and nobody writes to the file
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
@@ -65,10 +68,10 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
     return connection
 
 
-def _logged(path: Path) -> bool:
-    """Tell whether the write-ahead log has something that the file may lack."""
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
+def _in_use(path: Path) -> bool:
+    """Tell whether somebody may have the file open, or its write-ahead log something that the file lacks."""
+    log, index = (path.with_name(f"{path.name}-{name}") for name in ("wal", "shm"))
+    return index.exists() or (log.exists() and log.stat().st_size > 0)
 
 
 def _check(connection: sqlite3.Connection, state_dir: Path) -> None:

@@ -6,6 +6,7 @@ Ends of sessions and confirmations of central systems are a few kilobytes each; 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,40 @@ RESERVE: Final = "ledger.reserve"
 SIZE: Final = 4 * 1024 * 1024
 AMPLE: Final = 64 * 1024 * 1024
 """The reserve is only made where so much is free, in bytes."""
+
+
+PROBE: Final = "ledger.probe"
+ROOM: Final = 1024 * 1024
+"""What a start and the first session write at most, in bytes."""
+
+
+def probe(state_dir: Path) -> None:
+    """Take ``ROOM`` on the disk of a state directory and give it back, so that nothing is begun in the last few bytes.
+
+    Raises: OSError.
+    """
+    path = state_dir / PROBE
+    try:
+        taken(path, ROOM)
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def taken(path: Path, size: int) -> None:
+    """Make a file of a size, closed to other users. Raises: OSError; then there is none.
+
+    Space is taken without being written where the file system can; a flash card does not wear from it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+        os.fsync(descriptor)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(descriptor)
 
 
 class Reserve:
@@ -46,21 +81,11 @@ class Reserve:
         return True
 
     def make(self) -> bool:
-        """Make the reserve where there is ample space; tell whether it is there. Never raises.
-
-        Space is taken without being written where the file system can; a flash card does not wear from it.
-        """
+        """Make the reserve where there is ample space; tell whether it is there. Never raises."""
         try:
             if self.is_there or free(self._path.parent) < AMPLE:
                 return self.is_there
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(descriptor, 0, SIZE)
-            except OSError:
-                self._path.unlink()
-                raise
-            finally:
-                os.close(descriptor)
+            taken(self._path, SIZE)
         except OSError:
             return False
         return True

@@ -115,7 +115,15 @@ class Upkeep:
         second = self._database.second
         lagging = () if second is None or second.error is None else (second.error,)
         rescued = noted(self._state_dir)
-        return LedgerView("; ".join(rescued) or None, (*lagging, *self._warnings), self._size)
+        return LedgerView("; ".join(rescued) or None, (*lagging, *self._tight(), *self._warnings), self._size)
+
+    def _tight(self) -> tuple[str, ...]:
+        """Return a warning where the disk has little left and the reserve is gone."""
+        with suppress(OSError):
+            left = free(self._state_dir)
+            if left < LOW and not self._reserve.is_there:
+                return (f"the disk of {self._state_dir} has {left / 1e6:.0f} MB left: free some space",)
+        return ()
 
     async def run(self) -> None:
         """Look after it until cancelled. Raises: JournalCorrupt as soon as anybody finds it damaged."""
@@ -168,10 +176,7 @@ class Upkeep:
         with open_reader(self._state_dir) as connection:
             ((used,),) = connection.execute(USED)
         warnings: list[str] = []
-        with explained(self._state_dir):
-            left = free(self._state_dir)
-        if not self._reserve.make() and left < LOW:
-            warnings.append(f"the disk of {self._state_dir} has {left / 1e6:.0f} MB left: free some space")
+        self._reserve.make()
         if used > self._limits.max_size:
             words = f"the ledger has {used / 1e6:.0f} MB, ledger.max_size_mb allows {self._limits.max_size / 1e6:.0f}"
             remedy = "lower ledger.keep_details_days, or allow more; nothing is lost meanwhile"

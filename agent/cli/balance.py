@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import tzinfo
+    from decimal import Decimal
 
     from agent.buffer.balance import Balance
     from agent.cli.context import Commands, Context
@@ -59,11 +60,17 @@ def _text(found: Sequence[Balance], zone: tzinfo) -> str:
             account.end.serial or account.begin.serial or "-",
             f"{account.begin.at.wall.astimezone(zone):%Y-%m-%d %H:%M}",
             f"{account.end.at.wall.astimezone(zone):%Y-%m-%d %H:%M}",
-            f"{account.begin.register:f} Wh",
-            f"{account.end.register:f} Wh",
-            f"{account.sessions:f} Wh",
-            f"{account.unattributed:f} Wh",
+            _shown(account.begin.register),
+            _shown(account.end.register),
+            _shown(account.sessions),
+            _shown(account.unattributed),
         )
         for account in found
     ]
     return table(head, rows, right=(4, 5, 6, 7))
+
+
+def _shown(energy: Decimal) -> str:
+    """Return an energy exactly, without the zeros that say nothing."""
+    text = f"{energy:f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} Wh"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from agent.cli.context import NOT_RUNNING, REFUSED, CommandFailed
 from agent.runtime.requests import SOCKET, STATUS
+from agent.runtime.sockets import places
 
 ANSWER_WITHIN_S: Final = 15.0
 """The daemon itself gives up after 10 s, and says so."""
@@ -33,7 +35,7 @@ class Connection:
         self._path = state_dir / SOCKET
         self._within_s = within_s
         with self._explained():
-            self._socket = _connected(self._path, within_s)
+            self._socket = _connected(places(state_dir, os.environ), within_s)
         self._answers = self._socket.makefile("rb")
 
     def ask(self, request: Mapping[str, object]) -> object:
@@ -106,15 +108,23 @@ def no_permission(state_dir: Path) -> str:
     return f"no permission for {state_dir}, which is open to group {group} only: {remedy}"
 
 
-def _connected(path: Path, within_s: float) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(within_s)
-        connection.connect(str(path))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _connected(paths: Sequence[Path], within_s: float) -> socket.socket:
+    """Return a connection to the first socket at which a daemon listens. Raises: OSError, that of the first path."""
+    refused: OSError | None = None
+    for path in paths:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(within_s)
+            connection.connect(str(path))
+        except (PermissionError, TimeoutError):
+            connection.close()
+            raise
+        except OSError as error:
+            connection.close()
+            refused = refused or error
+        else:
+            return connection
+    raise refused or FileNotFoundError(None, "there is no control socket")
 
 
 def _result(line: bytes) -> object:

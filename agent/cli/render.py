@@ -143,7 +143,7 @@ def _meter(meter: Document) -> Iterator[Row]:
     for warning in texts(meter, "warnings"):
         yield Row("", warning, bad=True)
     lost = number(meter.get("unattributed_wh"))
-    if lost:
+    if lost is not None and lost >= 1:
         yield Row("", f"{lost / 1000:.3f} kWh since the start of the agent belong to no session")
 
 

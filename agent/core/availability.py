@@ -61,7 +61,14 @@ FLAPPING: Final = frozenset({ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED
 
 def fault(turn: Turn, evse: EvseState) -> tuple[ErrorCode, str] | None:
     """Return what is wrong with an EVSE, in OCPP's code and in words; None where nothing is."""
-    return _controller_fault(evse.evse) or _silence(turn, evse)
+    return _controller_fault(evse.evse) or _silence(turn, evse) or _unrecorded(turn.state, evse)
+
+
+def _unrecorded(state: StationState, evse: EvseState) -> tuple[ErrorCode, str] | None:
+    """Return that no session could be recorded; one that runs goes on, it began on disk."""
+    if state.ledger_error is None or evse.session is not None:
+        return None
+    return ErrorCode.INTERNAL_ERROR, f"nothing can be recorded: {state.ledger_error}"
 
 
 def _controller_fault(view: EvseView) -> tuple[ErrorCode, str] | None:

@@ -26,6 +26,13 @@ class ReaderChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerChanged:
+    """The ledger takes what happens (error None), or does not: then nothing new may begin."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterRead:
     """A complete, well-formed answer of the meter; the core judges whether it is plausible."""
 
@@ -154,6 +161,7 @@ class ShutdownRequested:
 Event: TypeAlias = (
     CardPresented
     | ReaderChanged
+    | LedgerChanged
     | MeterRead
     | MeterFailed
     | EvseRead

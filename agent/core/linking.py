@@ -20,10 +20,13 @@ from agent.core.company import LinkAnswer, LinkState
 from agent.core.effects import SendCompanyLink, SendCompanyUnlink
 from agent.core.events import LinkFailure
 from agent.core.facts import HeldDropped, HeldReleased
+from agent.core.instant import Instant
+from agent.core.policy import Policy
 from agent.core.prices import taken
 from agent.core.prices_push import refusal
 from agent.core.prices_terms import tariff_at, with_earlier
-from agent.core.turn import Turn
+from agent.core.state import StationState
+from agent.core.turn import Step, Turn
 
 UNANSWERED: Final = "the central system did not take the request for the link; it is asked again at growing intervals"
 RETRY_FIRST_S: Final = 30.0
@@ -46,14 +49,18 @@ def due(turn: Turn) -> None:
         _send(turn)
 
 
-def configured(turn: Turn) -> None:
-    """Act on the configuration file's company code when it is a new one; a code once left is not taken up again."""
-    if turn.policy.company_code is None or turn.policy.company_code.upper() == turn.state.company.configured:
-        return
-    code = turn.policy.company_code.upper()
-    if code != turn.state.company.code:
-        _request(turn, code)
-    turn.state = replace(turn.state, company=replace(turn.state.company, configured=code))
+def configured(state: StationState, at: Instant, policy: Policy) -> Step:
+    """Return the step that acts on the file's company code where it is a new one; one once left is not taken up again.
+
+    It follows recovery at a start, apart from it: this one may have to wait for the ledger.
+    """
+    turn = Turn(state, at, policy)
+    if policy.company_code is not None and policy.company_code.upper() != state.company.configured:
+        code = policy.company_code.upper()
+        if code != state.company.code:
+            _request(turn, code)
+        turn.state = replace(turn.state, company=replace(turn.state.company, configured=code))
+    return turn.step()
 
 
 def link(turn: Turn, command: LinkCompany) -> Outcome:

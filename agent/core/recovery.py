@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import linking, session
+from agent.core import session
 from agent.core.charges import counted
 from agent.core.instant import Instant, in_step
 from agent.core.metering import MARKS, Judgement, distrusted, implausible, replaced, since_last_life
@@ -24,7 +24,8 @@ def recover(state: StationState, at: Instant, policy: Policy, cause: StopReason)
     """Return the first step of a process.
 
     cause: why the last run ended (REBOOT: the process alone; POWER_LOSS: the machine lost its supply).
-    Open sessions wait for their devices, at most ``meter_grace_s``; nothing is commanded until then.
+    Open sessions wait for their devices, at most ``meter_grace_s``; nothing is commanded until then. Nothing durable
+    changes, so that a full disk cannot undo it.
     """
     turn = Turn(replace(state, cause=cause), at, policy)
     for evse in state.evses:
@@ -33,7 +34,6 @@ def recover(state: StationState, at: Instant, policy: Policy, cause: StopReason)
             turn.put(
                 replace(evse, recovering=until, meter=MeterView(failed_since=at.mono, error="waiting for the meter"))
             )
-    linking.configured(turn)
     return turn.step()
 
 

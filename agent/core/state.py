@@ -309,11 +309,11 @@ class StationState:
 
     payments: what the company paid, by month; profiles: charging profiles in force, by their id. waiting: tokens that
     may charge, for the next plug at any EVSE; asking: questions under way; grid: the next reading at an even time of
-    the day, None without any; requests: how many were asked; conflicts: keys of listed tokens that the central system
-    contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is sent again
-    (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are being ended
-    for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why the previous
-    run of this process ended, for sessions found open.
+    the day, None without any; requests: how many were asked; ledger_error: why nothing can be recorded, None where it
+    can; conflicts: keys of listed tokens that the central system contradicts; learning: the next card is for somebody
+    who asked; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is waited for) and how
+    often it failed; restarting: sessions are being ended for a reset, at the latest until ``restart_by`` (infinite once
+    the process is told to end); cause: why the previous run of this process ended, for sessions found open.
     """
 
     evses: tuple[EvseState, ...]
@@ -330,6 +330,7 @@ class StationState:
     grid: Grid | None = None
     requests: int = 0
     reader_error: str | None = None
+    ledger_error: str | None = None
     station_shown: tuple[ConnectorStatus, ErrorCode] | None = None
     conflicts: frozenset[str] = frozenset()
     learning: Learning | None = None

@@ -32,6 +32,7 @@ from agent.core.events import (
     Event,
     EvseFailed,
     EvseRead,
+    LedgerChanged,
     LinkAnswered,
     LockMoved,
     MeterFailed,
@@ -94,6 +95,8 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
             unlocking.moved(turn, event.evse, event.call, opened=event.opened)
         case ReaderChanged():
             turn.state = replace(turn.state, reader_error=event.error)
+        case LedgerChanged():
+            turn.state = replace(turn.state, ledger_error=event.error)
         case CloudChanged():
             _cloud_changed(turn, event)
         case AuthorizationAnswered():

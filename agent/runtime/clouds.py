@@ -62,7 +62,11 @@ class Clouds:
         return (self.commanding, *self._listening.values())
 
     async def resend(self, session: str) -> int:
-        """Put what was given up of a session back into every lane; return how many messages that is."""
+        """Put what was given up of a session back into every lane; return how many messages that is.
+
+        Raises: JournalError.
+        """
+        await self._site.journal.check()
         again = [await outbox.resend(SessionId(session)) for outbox in self.outboxes.values()]
         for service in self.services:
             service.facts_committed()

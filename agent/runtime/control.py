@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import itertools
 import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
+
+import structlog
 
 from agent.buffer.annotation import Annotation, CannotAnnotate, Change
 from agent.buffer.file import make_directory
@@ -35,7 +38,6 @@ from agent.runtime.requests import (
     ANNOTATE,
     DELIVER,
     OF_SESSIONS,
-    SOCKET,
     STATUS,
     Refused,
     Request,
@@ -44,12 +46,17 @@ from agent.runtime.requests import (
     command_of,
     session_of,
 )
+from agent.runtime.sockets import places
+
+log = structlog.get_logger(__name__)
 
 Document: TypeAlias = dict[str, object]
 
 LOCK: Final = "lock"
 DIRECTORY_MODE: Final = 0o750
 SOCKET_MODE: Final = 0o660
+
+UNWRITABLE: Final = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 REQUEST_LIMIT: Final = 16 * 1024
 """Longest line that is read, in bytes; the longest request is a card with all its texts."""
@@ -71,6 +78,10 @@ class StateDirUnusable(AgentError):
 
 class StateDirBusy(StateDirUnusable):
     """Another daemon uses the state directory."""
+
+
+class StateDirUnwritable(StateDirUnusable):
+    """The disk of a state directory takes nothing, so that nobody can have locked it either."""
 
 
 class ControlUnavailable(AgentError):
@@ -102,7 +113,7 @@ def acquire(state_dir: Path) -> StateLock:
     """Make the state directory where it is missing, close it to other users, and lock it.
 
     It comes before anything else is opened. A lock that a killed process left behind counts for nothing.
-    Raises: StateDirBusy, StateDirUnusable.
+    Raises: StateDirBusy, StateDirUnwritable, StateDirUnusable.
     """
     try:
         make_directory(state_dir, DIRECTORY_MODE)
@@ -111,7 +122,8 @@ def acquire(state_dir: Path) -> StateLock:
     except OSError as error:
         reason = error.strerror or error
         message = f"state directory {state_dir} cannot be used ({reason}): check its owner, permissions and disk"
-        raise StateDirUnusable(message) from error
+        refused = StateDirUnwritable if error.errno in UNWRITABLE else StateDirUnusable
+        raise refused(message) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -124,6 +136,20 @@ def acquire(state_dir: Path) -> StateLock:
     return StateLock(descriptor)
 
 
+def listen_first(paths: Sequence[Path]) -> tuple[socket.socket, Path]:
+    """Return a listening socket at the first path where there can be one, and that path.
+
+    Raises: ControlUnavailable, with what is wrong with the first.
+    """
+    refused: ControlUnavailable | None = None
+    for path in paths:
+        try:
+            return listen(path), path
+        except ControlUnavailable as error:
+            refused = refused or error
+    raise refused or ControlUnavailable("there is no place for the control socket")
+
+
 def listen(path: Path) -> socket.socket:
     """Return a listening socket at the path, open to its owner and the directory's group; a stale one is replaced.
 
@@ -133,6 +159,7 @@ def listen(path: Path) -> socket.socket:
     new = path.with_name(f"{path.name}.new")
     endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
+        path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         if path.exists() and not path.is_socket():
             raise FileExistsError(None, "something else has its name")
         new.unlink(missing_ok=True)
@@ -175,7 +202,7 @@ class ControlServer:
         holds then, and raises CannotAnnotate, JournalError; deliver: delivers a month's statement, returns what
         came of it, and raises ValueError and AgentError.
         """
-        self._path = state_dir / SOCKET
+        self._paths = places(state_dir, os.environ)
         self._post = post
         self._status = status
         self._view = view
@@ -202,7 +229,9 @@ class ControlServer:
 
     async def run(self) -> None:
         """Serve until cancelled; then no client is left waiting and the socket is gone. Raises: ControlUnavailable."""
-        endpoint = listen(self._path)
+        endpoint, path = listen_first(self._paths)
+        if path != self._paths[0]:
+            log.warning("the control socket is not in the state directory", path=str(path))
         try:
             server = await asyncio.start_unix_server(self._serve, sock=endpoint, limit=REQUEST_LIMIT)
             self.listening.set()
@@ -214,7 +243,7 @@ class ControlServer:
                 await self._dismiss()
         finally:
             endpoint.close()
-            _remove(self._path)
+            _remove(path)
 
     async def _dismiss(self) -> None:
         """Answer those who wait and let nobody ask again; who does not read the answer in time is cut off."""

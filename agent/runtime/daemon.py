@@ -8,6 +8,8 @@ import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
@@ -15,32 +17,30 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from agent.buffer.annotation import Annotator
-from agent.buffer.database import Database, open_database
 from agent.buffer.deliveries import CLOUD
-from agent.buffer.journal import SqliteJournal
 from agent.buffer.owner import claim
-from agent.buffer.reserve import Reserve
-from agent.buffer.sealing import Sealer
-from agent.buffer.upkeep import Limits, Upkeep, prepare, words_of
+from agent.buffer.upkeep import Limits, Upkeep, words_of
 from agent.core.effects import Restart, Stop
 from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLost
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
-from agent.core.model import EvseId, MilliAmp, StopReason
+from agent.core.linking import configured
+from agent.core.model import EvseId, MilliAmp
 from agent.core.recovery import recover
 from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.fieldbus.bus import Wires
 from agent.ocpp.dialect import StationView
-from agent.runtime.clock import SystemClock, boot_id
-from agent.runtime.clouds import Clouds, destinations
+from agent.runtime.clock import SystemClock
+from agent.runtime.clouds import Clouds
 from agent.runtime.clouds import Site as Central
 from agent.runtime.config import AgentConfig
-from agent.runtime.control import ControlServer, ControlUnavailable, acquire
+from agent.runtime.control import ControlServer, ControlUnavailable, StateDirUnusable, StateDirUnwritable, acquire
 from agent.runtime.delivering import office_of
-from agent.runtime.foundation import cause_of, new_ledger, signing, version
+from agent.runtime.foundation import new_ledger, version
 from agent.runtime.halls import Site, card_reader, devices, installed
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
+from agent.runtime.opening import Ledger, no_ledger, open_ledger, try_ledger
 from agent.runtime.perform import Performer
 from agent.runtime.requests import Request, delivery_of
 from agent.runtime.status import ClockView, CloudState, ReaderView, ServiceViews, status_document
@@ -52,6 +52,8 @@ Work: TypeAlias = Coroutine[None, None, None]
 
 STEADY_S: Final = 60.0
 """A process that finds its ledger damaged sooner than that ends, and its supervisor waits before the next."""
+RETRY_S: Final = 5.0
+"""A ledger that could not be opened is tried again after so long at the earliest."""
 DRAIN_S: Final = 5.0
 """So long a reset waits for what is queued to be delivered, where the central system is there to take it."""
 
@@ -59,23 +61,23 @@ DRAIN_S: Final = 5.0
 class Daemon:
     """Everything that one run of the process is made of."""
 
-    def __init__(
-        self, config: AgentConfig, clock: SystemClock, database: Database, journal: SqliteJournal, *, whole: bool = True
-    ) -> None:
-        """Keep the foundations; ``assemble`` builds on them. whole: the ledger was read through, or need not be."""
-        kept = config.document.ledger
+    def __init__(self, config: AgentConfig, ledger: Ledger) -> None:
+        """Keep the foundations; ``assemble`` builds on them."""
+        kept, clock = config.document.ledger, ledger.clock
         limits = Limits.of(kept.keep_details_days, kept.max_size_mb)
-        self.upkeep = Upkeep(database, config.station.state_dir, limits, clock=clock, unchecked=not whole)
+        state_dir = config.station.state_dir
+        self.upkeep = Upkeep(ledger.database, state_dir, limits, clock=clock, unchecked=not ledger.whole)
         self.config = config
         self.clock = clock
-        self.database = database
-        self.journal = journal
+        self.database = ledger.database
+        self.journal = ledger.journal
+        self.cause = ledger.cause
         self.began = clock.mono()
         self.version = version()
         self.ended: asyncio.Future[Restart | Stop] = asyncio.get_running_loop().create_future()
         self.reader_error: str | None = None
 
-    async def assemble(self, cause: StopReason) -> None:
+    async def assemble(self) -> None:
         """Load the state, build the adapters, and take up what was found open."""
         config, policy = self.config, self.config.policy()
         slices = await self.journal.load() or new_ledger()
@@ -86,7 +88,7 @@ class Daemon:
         self.performer = Performer(
             commanders={i: h.commander for i, h in self.halls.items() if h.commander is not None},
             meters={i: h.meter_poll for i, h in self.halls.items()},
-            stop=self._stop,
+            stop=self.end,
         )
         self.loop = Loop(
             state,
@@ -114,7 +116,7 @@ class Daemon:
         self.office = office_of(config, self.database, self.clock)
         self.performer.destinations.update({CLOUD: self.clouds.commanding, "control": self.control})
         self.performer.destinations.update(self.clouds.listeners)
-        await self.loop.apply(recover(state, self.clock.now(), policy, cause))
+        await self.loop.begin(partial(recover, cause=self.cause), configured)
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
         """Run until told to end; then everything is cancelled, and the ledger is whole."""
@@ -161,7 +163,7 @@ class Daemon:
         services.append(self.journal.seal_due(self.clock.now))
         services.append(self.office.tidy())
         services += (
-            self._supervised("delivery", courier.run, (JournalError,), lambda e: log.debug(str(e)))
+            self.supervised("delivery", courier.run, (JournalError,), lambda e: log.debug(str(e)))
             for courier in self.office.couriers
         )
         for hall in self.halls.values():
@@ -169,7 +171,7 @@ class Daemon:
             services += [hall.evse_poll.run()] if hall.evse_poll else []
             services += [hall.commander.run()] if hall.commander else []
         if self.reader is not None:
-            services.append(self._supervised("card reader", self._read_cards, (ReaderLost,), self._reader_failed))
+            services.append(self.supervised("card reader", self._read_cards, (ReaderLost,), self._reader_failed))
         interval = watchdog_interval(os.environ)
         if interval is not None:
             services.append(self._feed_watchdog(notifier, interval))
@@ -183,20 +185,22 @@ class Daemon:
                 group.create_task(self._ready(notifier))
                 await self.control.run()
 
-        await self._supervised("control socket", serve, (ControlUnavailable,), lambda e: log.warning(str(e)))
+        await self.supervised("control socket", serve, (ControlUnavailable,), lambda e: log.warning(str(e)))
 
     async def _ready(self, notifier: Notifier) -> None:
         await self.control.listening.wait()
         notifier.ready()
+        notifier.status(self.loop.journal_error or "")
         log.info("ready", station=self.config.station.id, version=self.version)
 
-    def _supervised(
+    def supervised(
         self,
         name: str,
         run: Callable[[], Awaitable[None]],
         failures: tuple[type[Exception], ...],
         failed: Callable[[Exception], None],
     ) -> Work:
+        """Return the service that runs for ever, again after the failures that are listed."""
         return supervise(name, run, clock=self.clock, failures=failures, failed=failed, chance=random.random)
 
     async def _read_cards(self) -> None:
@@ -227,7 +231,8 @@ class Daemon:
                 notifier.watchdog()
             await self.clock.sleep_until(self.clock.mono() + interval_s)
 
-    def _stop(self, effect: Restart | Stop) -> None:
+    def end(self, effect: Restart | Stop) -> None:
+        """End the process, or start it anew; the first word counts."""
         if not self.ended.done():
             self.ended.set_result(effect)
 
@@ -271,9 +276,7 @@ async def run(config: AgentConfig, path: Path) -> int:
     for note in config.notes_at(SystemClock(0).now().wall):
         log.warning(note)
     log.info("starting", config=str(path), version=version())
-    with acquire(config.station.state_dir):
-        claim(config.station.state_dir, config.station.id)
-        end = await _run(config)
+    end = await _run(config)
     if isinstance(end, Restart):
         log.info("starting again", hard=end.hard)
         os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])  # noqa: S606  # no shell is wanted
@@ -281,38 +284,75 @@ async def run(config: AgentConfig, path: Path) -> int:
 
 
 async def _run(config: AgentConfig) -> Restart | Stop:
+    """Work with the ledger, or wait for it where it cannot be opened yet. Raises: AgentError."""
     notifier = Notifier.from_environ(os.environ)
     state_dir = config.station.state_dir
-    found = prepare(state_dir, destinations(config), SystemClock(0).now().wall, alive=notifier.extend)
-    async with open_database(state_dir, copied=True, relief=Reserve(state_dir).give_up) as database:
-        sealer = Sealer(database, state_dir, signing(config), config.hourly())
-        journal = SqliteJournal(database, destinations(config), sealer)
-        boot = await journal.boot_number(boot_id())
-        clock = SystemClock(boot)
-        previous = await journal.begin_run(boot_id(), version(), clock.now())
-        for notice in sealer.notices:
-            log.warning(notice)
-        daemon = Daemon(config, clock, database, journal, whole=not found.unchecked)
-        await daemon.assemble(cause_of(previous, boot))
-        async with daemon.wires.open():
-            end = await _served(daemon, notifier)
-        notifier.stopping()
-        try:
-            await journal.end_run(clock.now())
-        except JournalError as error:
-            log.warning("the ledger does not take that the agent ends in order", cause=str(error))
+    try:
+        lock = acquire(state_dir)
+    except StateDirUnwritable as error:
+        return await _wait(config, notifier, str(error), locked=False)
+    with lock:
+        claim(state_dir, config.station.id)
+        async with AsyncExitStack() as held:
+            try:
+                ledger = await held.enter_async_context(open_ledger(config, notifier.extend))
+            except JournalCorrupt:
+                raise
+            except JournalError as error:
+                refused = str(error)
+            else:
+                return await _work(config, notifier, ledger)
+        return await _wait(config, notifier, refused, locked=True)
+
+
+async def _work(config: AgentConfig, notifier: Notifier, ledger: Ledger) -> Restart | Stop:
+    daemon = Daemon(config, ledger)
+    await daemon.assemble()
+    async with daemon.wires.open():
+        end = await _served(daemon, notifier, daemon.upkeep.run())
+    notifier.stopping()
+    try:
+        await ledger.journal.end_run(ledger.clock.now())
+    except JournalError as error:
+        log.warning("the ledger does not take that the agent ends in order", cause=str(error))
     return end
 
 
-async def _served(daemon: Daemon, notifier: Notifier) -> Restart | Stop:
-    """Run, and look after the ledger; one that turns out to be damaged is made anew by the next start, at once."""
+async def _wait(config: AgentConfig, notifier: Notifier, refused: str, *, locked: bool) -> Restart | Stop:
+    """Serve without a ledger: no card is taken and no current offered; end for a new start once it can be opened."""
+    async with no_ledger(config.station.state_dir, refused) as (ledger, journal):
+        daemon = Daemon(config, ledger)
+        await daemon.assemble()
+        daemon.loop.refuse(refused)
+
+        async def attempt() -> None:
+            await daemon.clock.sleep_until(daemon.clock.mono() + RETRY_S)
+            await try_ledger(config, notifier.extend, locked=locked)
+            log.info("the ledger can be opened")
+            daemon.end(Restart(hard=False))
+            await asyncio.get_running_loop().create_future()
+
+        def failed(error: Exception) -> None:
+            if str(error) != journal.error:
+                log.warning("the ledger still cannot be opened", cause=str(error))
+            journal.error = str(error)
+
+        async with daemon.wires.open():
+            waiting = daemon.supervised("ledger", attempt, (JournalError, StateDirUnusable), failed)
+            end = await _served(daemon, notifier, waiting)
+    notifier.stopping()
+    return end
+
+
+async def _served(daemon: Daemon, notifier: Notifier, keeping: Work) -> Restart | Stop:
+    """Run beside what looks after the ledger; where that finds it damaged, the next start makes it anew, at once."""
     ends: list[Restart | Stop] = []
     damage: list[str] = []
     try:
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(daemon.upkeep.run())
+            kept = group.create_task(keeping)
             ends.append(await daemon.serve(notifier))
-            keeping.cancel()
+            kept.cancel()
     except* JournalCorrupt as found:
         damage.append(words_of(found))
     if damage and daemon.clock.mono() - daemon.began < STEADY_S:

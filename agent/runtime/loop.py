@@ -17,6 +17,7 @@ from agent.core.events import (
     AuthorizationAnswered,
     Event,
     EvseRead,
+    LedgerChanged,
     LinkAnswered,
     MeterRead,
     StartAnswered,
@@ -24,6 +25,7 @@ from agent.core.events import (
     TokenTold,
 )
 from agent.core.facts import MeterSampled
+from agent.core.instant import Instant
 from agent.core.policy import Policy
 from agent.core.state import StationState, durable, same_slices
 from agent.core.station import step
@@ -65,6 +67,7 @@ class Loop:
         self._heard = committed
         self._inbox: deque[Event] = deque()
         self._arrived = asyncio.Event()
+        self._first: deque[Callable[[StationState, Instant, Policy], Step]] = deque()
         self._deferred: list[Event] = []
         self._retry_at = 0.0
         self.journal_error: str | None = None
@@ -82,9 +85,21 @@ class Loop:
         self._inbox.append(event)
         self._arrived.set()
 
-    async def apply(self, first: Step) -> None:
-        """Apply a step that did not come from an event (recovery)."""
-        await self._apply(first)
+    async def begin(self, *first: Callable[[StationState, Instant, Policy], Step]) -> None:
+        """Apply the steps that come from no event (recovery), in order; what cannot be committed yet is tried again."""
+        self._first.extend(first)
+        await self._begin()
+
+    def refuse(self, error: str | None) -> None:
+        """Take that the ledger takes nothing, and why; None: that it does. The core hears of it."""
+        if error is None and self.journal_error is not None:
+            log.info("the ledger can be written again")
+        elif error is not None and self.journal_error is None:
+            log.warning("the ledger cannot be written: nothing new starts until it can", cause=error)
+        if error != self.journal_error:
+            self._inbox.appendleft(LedgerChanged(error))  # before whatever has come in meanwhile is decided on
+            self._arrived.set()
+        self.journal_error = error
 
     async def run(self) -> None:
         """Apply events for ever; returns only by cancellation."""
@@ -121,13 +136,20 @@ class Loop:
     def _deadline(self) -> float | None:
         """Return when to tick next; what could not be committed is not due again before the ledger is tried again."""
         deadline = next_deadline(self._state, self._policy)
+        if self._first:
+            return self._retry_at
         if deadline is None or self.journal_error is None:
             return deadline
         return max(deadline, self._retry_at)
 
+    async def _begin(self) -> None:
+        while self._first and await self._apply(self._first[0](self._state, self._clock.now(), self._policy)):
+            self._first.popleft()
+
     async def _take(self, event: Event) -> None:
         at = self._clock.now()
-        if self._deferred and at.mono >= self._retry_at:
+        if at.mono >= self._retry_at:
+            await self._begin()
             self._inbox.extend(self._deferred)
             self._deferred.clear()
         applied = await self._apply(step(self._state, event, at, self._policy))
@@ -167,13 +189,9 @@ class Loop:
             await self._journal.commit(slices, result.facts, now)
         except JournalError as error:
             self._retry_at = now.mono + JOURNAL_RETRY_S
-            if self.journal_error is None:
-                log.warning("the ledger cannot be written: nothing new starts until it can", cause=str(error))
-            self.journal_error = str(error)
+            self.refuse(str(error))
             return False
-        if self.journal_error is not None:
-            log.info("the ledger can be written again")
-            self.journal_error = None
+        self.refuse(None)
         return True
 
     def _may_wait(self, result: Step) -> bool:

@@ -34,8 +34,8 @@ class Notifier:
         return self._send("READY=1", f"MAINPID={os.getpid()}")
 
     def extend(self) -> bool:
-        """Ask for ``EXTENSION_S`` from now on to start."""
-        return self._send(f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1_000_000}")
+        """Ask for ``EXTENSION_S`` from now on to start; a process that starts anew has its watchdog running already."""
+        return self._send(f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1_000_000}", "WATCHDOG=1")
 
     def stopping(self) -> bool:
         """Say that the process ends in order."""

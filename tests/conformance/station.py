@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from agent.buffer.database import Database, open_database
@@ -16,6 +17,7 @@ from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.core.effects import Restart, Stop
 from agent.core.events import CardPresented, ClockStepped, Event, ShutdownRequested
+from agent.core.linking import configured
 from agent.core.model import EvseId, StopReason
 from agent.core.policy import Policy
 from agent.core.recovery import recover
@@ -125,7 +127,7 @@ class Run:
         self.outbox = OutboxStore(database, CLOUD)
         self.service = self._service(journal)
         self.performer.destinations[CLOUD] = self.service
-        await self.loop.apply(recover(state, clock.now(), policy, cause))
+        await self.loop.begin(partial(recover, cause=cause), configured)
 
     def _service(self, journal: SqliteJournal) -> OcppService:
         plan = self.plan

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -164,7 +165,7 @@ class Process:
             perform=self._perform,
             committed=self._committed,
         )
-        await self.loop.apply(recover(state, world.at, POLICY, cause_of(previous, world.boot)))
+        await self.loop.begin(partial(recover, cause=cause_of(previous, world.boot)))
 
     async def end(self) -> None:
         """End in order, as far as the ledger goes."""

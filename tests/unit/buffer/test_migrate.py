@@ -12,17 +12,25 @@ from pathlib import Path
 
 import pytest
 
+from agent.buffer.chain import Station
 from agent.buffer.database import open_database
+from agent.buffer.evidence import verify_ledger
 from agent.buffer.file import LEDGER
+from agent.buffer.head import HEAD
+from agent.buffer.journal import SqliteJournal
 from agent.buffer.ledger import sessions
 from agent.buffer.migrate import migrate, packaged, statements
 from agent.buffer.reader import open_reader
+from agent.buffer.sealing import Sealer
+from agent.buffer.signing import found, public_keys
 from agent.core.errors import JournalCorrupt
 from agent.core.facts import HeldReleased, SessionStarted
 from agent.core.instant import TimeStatus
 from agent.core.model import EvseId, SessionId
+from tests.unit.buffer import story
 from tests.unit.buffer.scripted import at, ended, opened, started
 from tests.unit.buffer.scripted import running as running_session
+from tests.unit.buffer.story import NAMES
 
 FIRST = "CREATE TABLE one (a INTEGER);"
 SECOND = "CREATE TABLE two (b INTEGER);\nINSERT INTO two VALUES (1);"
@@ -102,7 +110,13 @@ async def test_the_tables_take_no_value_of_a_wrong_type(tmp_path: Path) -> None:
 
 LEDGERS = Path(__file__).resolve().parents[2] / "vectors" / "ledgers"
 VERSIONS = sorted(int(path.stem.removeprefix("version-")) for path in LEDGERS.glob("version-*.sqlite3"))
-NAMES = [f"019a0000-0000-7000-8000-00000000000{n}" for n in range(1, 9)]
+EVIDENCE = 3
+"""The first version whose sessions are records of a chain; its key is beside it."""
+TOLD = (
+    "SELECT seq, kind, session FROM fact ORDER BY seq",
+    "SELECT destination, fact, state FROM outbox ORDER BY destination, fact",
+    "SELECT number, kind, session FROM record ORDER BY number",
+)
 TABLES = ("boot", "run", "slice", "fact", "session", "delivery", "outbox")
 
 
@@ -110,6 +124,8 @@ def old_ledger(version: int, folder: Path) -> Path:
     """Lay out a ledger of an earlier release as a state directory."""
     folder.mkdir()
     shutil.copy(LEDGERS / f"version-{version}.sqlite3", folder / LEDGER)
+    if version >= EVIDENCE:
+        shutil.copy(LEDGERS / f"version-{version}.head.json", folder / HEAD)
     return folder
 
 
@@ -118,8 +134,34 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
         return {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in TABLES}  # noqa: S608
 
 
-def test_there_is_a_ledger_of_every_released_version() -> None:
-    assert VERSIONS[:2] == [1, 2]
+def test_there_is_a_ledger_of_every_earlier_version() -> None:
+    assert set(range(1, len(packaged()))) <= set(VERSIONS)
+
+
+def test_the_story_can_still_be_told_for_the_next_version(tmp_path: Path) -> None:
+    story.write(tmp_path, packaged())
+    now, latest = tmp_path / f"version-{len(packaged())}.sqlite3", LEDGERS / f"version-{VERSIONS[-1]}.sqlite3"
+    with connect(now) as told, connect(latest) as kept:
+        for sql in TOLD:
+            assert told.execute(sql).fetchall() == kept.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("version", [n for n in VERSIONS if n >= EVIDENCE])
+async def test_the_evidence_of_an_old_ledger_is_believed_after_the_upgrade(version: int, tmp_path: Path) -> None:
+    state_dir = old_ledger(version, tmp_path / "state")
+    async with open_database(state_dir) as database:
+        journal = SqliteJournal(database, ("cloud", "ere"), Sealer(database, state_dir, Station("NL-HOME-1", "2")))
+        await journal.begin_run("boot-b", "2", at(850, boot=2))
+        slices = await journal.load()
+        assert slices is not None
+        (running,) = slices.sessions.values()
+        await journal.commit(replace(slices, sessions={}), [ended(running.id, 2, at(900, boot=2))], at(900, boot=2))
+    signer = found(state_dir)
+    assert signer is not None
+    old = public_keys((LEDGERS / f"version-{version}.pem").read_text())
+    finding = verify_ledger(state_dir, [*old, signer.public])
+    assert finding.faults == ()
+    assert finding.records == 10
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -37,6 +37,7 @@ from agent.core.events import (
 )
 from agent.core.facts import Fact, MeterSampled
 from agent.core.instant import Instant, TimeStatus
+from agent.core.linking import configured
 from agent.core.model import (
     EvseId,
     EvseReading,
@@ -250,7 +251,8 @@ class Charger:
             self.boot += 1
             self.mono = 20.0
         self.state = restored(slices, tuple(self.sites))
-        return self.apply(recover(self.state, self.at, self.policy, cause))
+        self.apply(recover(self.state, self.at, self.policy, cause))
+        return self.apply(configured(self.state, self.at, self.policy))
 
     # --- people -------------------------------------------------------------------------------------------------
 

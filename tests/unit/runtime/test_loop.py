@@ -24,10 +24,22 @@ from agent.core.events import (
 )
 from agent.core.facts import Fact, MeterSampled, SessionStarted
 from agent.core.instant import Instant
-from agent.core.model import EvseId, EvseReading, IdToken, MilliAmp, Pilot, Profile, Reading, Wh
+from agent.core.model import (
+    ConnectorStatus,
+    ErrorCode,
+    EvseId,
+    EvseReading,
+    IdToken,
+    MilliAmp,
+    Pilot,
+    Profile,
+    Reading,
+    Wh,
+)
 from agent.core.policy import EvsePolicy, Policy
-from agent.core.state import Card, Durable, EvseState, Phase, StationState, Tokens
-from agent.runtime.loop import Loop
+from agent.core.state import Availability, Card, Durable, EvseState, Phase, StationState, Tokens
+from agent.core.turn import Step
+from agent.runtime.loop import JOURNAL_RETRY_S, Loop
 
 ONE = EvseId(1)
 CARD = IdToken("04A1B2C3")
@@ -301,3 +313,71 @@ async def test_no_power_is_offered_while_the_ledger_fails() -> None:
 def off(clock: HandClock) -> EvseReading:
     """Return what a controller tells that was started anew: it offers nothing."""
     return EvseReading(clock.now(), Pilot.B, connected=True, charging=False, offering=False, limit=MilliAmp(0))
+
+
+async def test_a_first_step_that_could_not_be_committed_is_done_once_the_ledger_takes_it() -> None:
+    diary, clock = Diary(full=True), HandClock()
+    loop = a_loop(diary, clock)
+    linked: list[float] = []
+
+    def link(state: StationState, at: Instant, policy: Policy) -> Step:
+        del policy
+        linked.append(at.mono)
+        return Step((), replace(state, company=replace(state.company, configured="ACME-7F3K")), (), ())
+
+    await loop.begin(link)
+    assert loop.state.company.configured is None
+    await feed(loop, *plugged(clock))
+    assert linked == [100.0]
+    diary.full = False
+    clock.mono += JOURNAL_RETRY_S
+    await feed(loop, *plugged(clock))
+    assert loop.state.company.configured == "ACME-7F3K"
+    clock.mono += JOURNAL_RETRY_S
+    await feed(loop, *plugged(clock))
+    assert linked == [100.0, 105.0]
+
+
+async def test_a_loop_without_events_tries_its_first_step_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.runtime.loop.JOURNAL_RETRY_S", 0.0)
+    diary, clock = Diary(full=True), HandClock()
+    loop = a_loop(diary, clock)
+    await loop.begin(lambda state, _at, _policy: Step((), replace(state, station=Availability()), (), ()))
+    diary.full = False
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(loop.run())
+        while loop.journal_error is not None:
+            await asyncio.sleep(0)
+        running.cancel()
+    assert any(isinstance(line, tuple) for line in diary.lines)
+
+
+async def test_a_ledger_that_fails_makes_an_idle_connector_faulted_and_refuses_cards_with_the_cause() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock))
+    loop.refuse("no space left on device")
+    diary.full = True
+    await feed(loop, CardPresented(CARD))
+    reports = [e for e in diary.effects(ReportStatus) if isinstance(e, ReportStatus) and e.evse == ONE]
+    assert (reports[-1].status, reports[-1].error_code) == (ConnectorStatus.FAULTED, ErrorCode.INTERNAL_ERROR)
+    (told,) = diary.effects(Indicate)
+    assert isinstance(told, Indicate)
+    assert "nothing can be recorded: no space left on device" in told.text
+    diary.full = False
+    clock.mono += 60
+    await feed(loop, *plugged(clock))
+    clock.mono += 60
+    await feed(loop, *plugged(clock))
+    assert loop.state.evse(ONE).shown == (ConnectorStatus.PREPARING, ErrorCode.NO_ERROR)
+
+
+async def test_a_session_that_runs_is_not_faulted_by_a_ledger_that_fails() -> None:
+    diary, clock = Diary(), HandClock()
+    loop = a_loop(diary, clock)
+    await feed(loop, *plugged(clock), CardPresented(CARD))
+    loop.refuse("no space left on device")
+    await feed(loop, *plugged(clock))
+    shown = loop.state.evse(ONE).shown
+    assert shown is not None
+    assert shown[0] is not ConnectorStatus.FAULTED
