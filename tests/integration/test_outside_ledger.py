@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,20 +116,3 @@ async def test_the_state_directory_of_another_station_is_refused(tmp_path: Path)
         status, _, err = await station.cli("run")
         assert status == 2
         assert "belongs to station NL-TEST-1" in err
-
-
-async def test_a_start_on_a_disk_that_takes_nothing_says_what_to_do(tmp_path: Path) -> None:
-    async with a_station(tmp_path) as station:
-        await station.ready()
-        station.stop()
-        command = [sys.executable, "-m", "agent", "run", "--config", str(station.config)]
-
-        def full() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, preexec_fn=full, env={**os.environ}, timeout=20
-        )
-        assert done.returncode == 1
-        assert [line for line in done.stderr.splitlines() if line.startswith("wallbox-agent: ")]
-        assert "Traceback" not in done.stderr

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from agent.cli import balance
 from agent.cli.render import link_text, local_zone, status_text
 
 ZONE = local_zone("Europe/Amsterdam")
@@ -250,3 +252,8 @@ def test_a_narrow_terminal_gets_narrow_lines() -> None:
     text = status_text(GOOD, ZONE, 40)
     assert max(len(line) for line in text.splitlines()) <= 40
     assert text.split() == status_text(GOOD, ZONE).split()
+
+
+def test_energy_is_shown_exactly_and_without_zeros_that_say_nothing() -> None:
+    shown = [balance._shown(Decimal(text)) for text in ("35.7666015625000", "0E-10", "1200", "0.0")]
+    assert shown == ["35.7666015625 Wh", "0 Wh", "1200 Wh", "0 Wh"]
