@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.buffer.codec import dump, load
+from agent.core.booking import Reservation
 from agent.core.card import Distribution
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, type]] = {
     "ids": IdSource,
     "station": Availability,
     "left": Left,
+    "reservation": Reservation,
 }
 CARD: Final = "card"
 
@@ -68,6 +70,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         ids=found["ids"].get("", IdSource()),
         station=found["station"].get("", Availability()),
         left={EvseId(int(key)): left for key, left in found["left"].items()},
+        reservations={int(key): reservation for key, reservation in found["reservation"].items()},
     )
 
 
@@ -85,6 +88,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "ids": {"": slices.ids},
         "station": {"": slices.station},
         "left": slices.left,
+        "reservation": slices.reservations,
     }
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from agent.core.booking import Booked, Reservation
 from agent.core.card import Distribution, Learning, Standing
 from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
@@ -74,6 +75,7 @@ class Session:
     stretches: finished ones, oldest first; stretch: the present one. phase_since: when the present phase began.
     invalid_from: register at which the central system refused the token; None while it has not.
     transaction: the commanding system's name for it, None until its start was answered.
+    booked: the reservation it used, None without one.
     """
 
     id: SessionId
@@ -99,6 +101,7 @@ class Session:
     invalid_from: Wh | None = None
     ending: Ending | None = None
     quality: tuple[Quality, ...] = ()
+    booked: Booked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +347,8 @@ class StationState:
     the central system contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is
     sent again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are
     being ended for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why
-    the previous run of this process ended, for sessions found open.
+    the previous run of this process ended, for sessions found open; reservations: by the central system's id, durable;
+    reserved_until: when the next of them is over (monotonic).
     """
 
     evses: tuple[EvseState, ...]
@@ -366,6 +370,8 @@ class StationState:
     restarting: ResetKind | None = None
     restart_by: float = 0.0
     cause: StopReason = StopReason.REBOOT
+    reservations: Mapping[int, Reservation] = field(default_factory=dict)
+    reserved_until: float | None = None
 
     def evse(self, evse: EvseId) -> EvseState:
         """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
@@ -384,7 +390,7 @@ class StationState:
 class Durable:
     """The durable slices of a state; two states have the same slice exactly when it is the same object.
 
-    sessions, availability, left: one per EVSE, by its id.
+    sessions, availability, left: one per EVSE, by its id; reservations: by theirs.
     """
 
     sessions: Mapping[EvseId, Session]
@@ -395,6 +401,7 @@ class Durable:
     ids: IdSource
     station: Availability
     left: Mapping[EvseId, Left] = field(default_factory=dict)
+    reservations: Mapping[int, Reservation] = field(default_factory=dict)
 
 
 def durable(state: StationState) -> Durable:
@@ -408,6 +415,7 @@ def durable(state: StationState) -> Durable:
         ids=state.ids,
         station=state.station,
         left={e.id: e.left for e in state.evses},
+        reservations=state.reservations,
     )
 
 
@@ -432,13 +440,18 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         company=slices.company,
         ids=slices.ids,
         station=slices.station,
+        reservations=slices.reservations,
     )
 
 
 def same_slices(one: Durable, other: Durable) -> bool:
     """Tell whether nothing durable differs: every slice is the same object."""
-    maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
-    if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
-        return False
+    maps = ("sessions", "availability", "left", "reservations")
     singles = ("tokens", "overrides", "company", "ids", "station")
-    return all(getattr(one, name) is getattr(other, name) for name in singles)
+    return all(_same(getattr(one, name), getattr(other, name)) for name in maps) and all(
+        getattr(one, name) is getattr(other, name) for name in singles
+    )
+
+
+def _same(one: Mapping[int, object], other: Mapping[int, object]) -> bool:
+    return one is other or (one.keys() == other.keys() and all(one[key] is other[key] for key in one))
