@@ -1,4 +1,4 @@
-"""Cases 128 and 130: the supply fails, and the process is killed at any instant (127 needs a supply that outlasts it)."""
+"""Cases 128 and 130: the supply fails, the process is killed at any instant. (127: no supply outlasts a failure.)"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agent.core.commands import CallRef, PutCard
@@ -21,7 +23,7 @@ async def trigger(csms: Csms, message: str, connector: int | None = None, *, act
     return str((await csms.call(action, requestedMessage=message, **where))["status"])
 
 
-async def triggered(csms: Csms, message: str, connector: int | None = None, **fields: object) -> Received:
+async def triggered(csms: Csms, message: str, connector: int | None = None, **fields: Any) -> Received:  # noqa: ANN401  # JSON
     """Ask for a message, and return it; it came after the answer."""
     csms.mark()
     assert await trigger(csms, message, connector) == "Accepted"

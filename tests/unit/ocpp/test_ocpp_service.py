@@ -668,17 +668,28 @@ async def test_calls_are_answered_while_ours_waits_in_the_order_in_which_they_ca
         await station.accepted()
         station.service.perform(AskCsms(1, CARD))
         await eventually(lambda: central.of("Authorize"))
+        await central.send(2, "s0", "ClearCache", {})
         await central.send(2, "s1", "GetConfiguration", {"key": ["HeartbeatInterval"]})
         await central.send(2, "s2", "Foo", {})
         await central.send(2, "s3", "GetConfiguration", {})
-        await eventually(lambda: len(station.commands()) == 2)
+        await eventually(lambda: len(station.commands()) == 3)
         assert central.replies == []
         for event in reversed(station.commands()):
             outcome = Outcome(event.command, Result.ACCEPTED, settings=station.settings)
             station.service.perform(Answer(event.call, outcome))
-        await eventually(lambda: len(central.replies) == 3)
-        assert [(r[0], r[1]) for r in central.replies] == [(3, "s1"), (4, "s2"), (3, "s3")]
-        assert central.replies[0][2]["configurationKey"][0]["key"] == "HeartbeatInterval"
+        await eventually(lambda: len(central.replies) == 4)
+        assert [(r[0], r[1]) for r in central.replies] == [(3, "s0"), (3, "s1"), (4, "s2"), (3, "s3")]
+        assert central.replies[1][2]["configurationKey"][0]["key"] == "HeartbeatInterval"
+
+
+async def test_settings_are_read_at_once_where_nothing_that_came_before_may_still_change_them() -> None:
+    central = Central()
+    async with running(central) as station:
+        await station.accepted()
+        await central.send(2, "s1", "GetConfiguration", {"key": ["NumberOfConnectors"]})
+        await eventually(lambda: central.replies)
+        assert not station.commands()
+        assert central.replies[0][2]["configurationKey"][0]["key"] == "NumberOfConnectors"
 
 
 async def test_fifty_calls_at_once_are_all_answered_in_order() -> None:
