@@ -35,7 +35,13 @@ class Replies:
         return len(self._slots) >= OPEN_CALLS
 
     def expect(self, message_id: str) -> None:
-        """Take the next place for a CALL."""
+        """Take the next place for a CALL; an open one with the same id, which asked something else, is given up.
+
+        One answer can only be meant for one of them, and what is never answered would hold up all that came after it.
+        """
+        old = self._open(message_id)
+        if old is not None:
+            self._slots = deque(slot for slot in self._slots if slot is not old and slot.of is not old)
         self._slots.append(_Slot(message_id))
 
     def repeat(self, message_id: str) -> None:
