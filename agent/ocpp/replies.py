@@ -12,9 +12,12 @@ OPEN_CALLS: Final = 200
 
 @dataclass(slots=True)
 class _Slot:
-    """The place of an answer; text: None until it is known; of: the place whose answer it repeats."""
+    """The place of an answer; text: None until it is known; of: the place whose answer it repeats.
 
-    message_id: str
+    message_id: None where the place is not found by it; an empty one is an id like any other.
+    """
+
+    message_id: str | None
     text: str | None = None
     of: _Slot | None = None
 
@@ -48,7 +51,7 @@ class Replies:
         """Take a place for a CALL that came again before it was answered: it gets the same answer."""
         first = self._open(message_id)
         if first is not None:
-            self._slots.append(_Slot("", of=first))
+            self._slots.append(_Slot(None, of=first))
 
     def fill(self, message_id: str, text: str | None) -> None:
         """Answer a CALL, as often as it came; nothing happens for one that is not owed an answer, or has none."""
@@ -61,7 +64,7 @@ class Replies:
 
     def put(self, text: str) -> None:
         """Take the next place for an answer that is known already."""
-        self._slots.append(_Slot("", text))
+        self._slots.append(_Slot(None, text))
 
     def take(self) -> str | None:
         """Return the next answer to be sent, None while it is not known."""

@@ -49,6 +49,7 @@ class Book:
             tariff=terms.get("tariff", self.state.tariff),
             refund_percentage=str(terms.get("refundPercentage", "100")),
             automatic_payment=bool(terms.get("automaticPayment", False)),
+            reservation_id=payload.get("reservationId"),
         )
 
     def _next_number(self) -> int:

@@ -11,6 +11,7 @@ from simulators.csms import notation, show
 from simulators.csms.billing import summary
 from simulators.csms.breaking import Breaker
 from simulators.csms.company import local_list, settings_of, verdict
+from simulators.csms.reserving import Reserver
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.errors import Misuse
@@ -31,6 +32,7 @@ class Commander:
         self._add_stations(commands)
         self._add_employer(commands)
         Breaker(self._csms, self._station).add_to(commands)
+        Reserver(self._csms, self._station).add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:
         add = commands.add

@@ -147,6 +147,7 @@ class Session:
     stop_message: str | None = None
     readings: list[Reading] = field(default_factory=list)
     unlock: str | None = None
+    reservation_id: int | None = None
 
     @property
     def energy_wh(self) -> Decimal | None:

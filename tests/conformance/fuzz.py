@@ -221,6 +221,7 @@ evse_id = "NL*FUZ*E1*1"
 meter = {{ model = "eastron_sdm630_v2", transport = "tcp", host = "127.0.0.1", port = 9, address = 1 }}
 evse = {{ controller = "evse_din", transport = "tcp", host = "127.0.0.1", port = 9, address = 2 }}
 """)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WALLBOX_")}
         with (self.folder / "agent.log").open("wb") as log:
             command = [sys.executable, "-m", "agent", "--config", str(configuration), "run"]
-            return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)

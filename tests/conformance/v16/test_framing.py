@@ -322,7 +322,7 @@ async def test_case_018_the_same_call_again_before_its_answer(rig: Rig) -> None:
 async def test_case_018_an_id_used_again_for_another_call(rig: Rig) -> None:
     csms = await rig.ready()
     await csms.begin("ClearCache", {}, "same", owed=False)
-    await csms.begin("UnlockConnector", {"connectorId": 1}, "same", owed=False)
+    await csms.begin("RemoteStopTransaction", {"transactionId": 1}, "same", owed=False)
     assert await csms.value("NumberOfConnectors") == "1"
     assert len(csms.connections) == 1
 

@@ -74,3 +74,13 @@ def test_an_id_used_again_for_another_call_holds_up_nobody() -> None:
     assert replies.take() is None
     replies.fill("1", "one")
     assert [replies.take(), replies.take(), replies.take()] == ["one", "two", None]
+
+
+def test_an_empty_id_is_an_id_like_any_other() -> None:
+    replies = Replies()
+    replies.expect("a")
+    replies.repeat("a")
+    replies.expect("")
+    replies.fill("", "nothing")
+    replies.fill("a", "one")
+    assert taken(replies) == ["one", "one", "nothing"]
