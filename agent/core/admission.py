@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.core import learning, local_list, reservation, session, unlocking, waiting
+from agent.core.asking import Asking
 from agent.core.authorization import (
     AskVerdict,
     Known,
@@ -24,7 +25,7 @@ from agent.core.effects import AskCsms, Indicate
 from agent.core.facts import StartTrigger
 from agent.core.metering import SILENT, fresh
 from agent.core.model import STATION, EvseId, IdToken, Profile, StopReason, TokenInfo
-from agent.core.state import Asking, EvseState, Grant, Phase, Session
+from agent.core.state import EvseState, Grant, Phase, Session
 from agent.core.turn import Turn
 
 ANOTHER: Final = "another card's session is running"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from agent.core.asking import Asking
 from agent.core.booking import Booked, Reservation
 from agent.core.card import Distribution, Learning, Standing
 from agent.core.commands import CallRef, ResetKind
@@ -15,7 +16,6 @@ from agent.core.company import Company
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
-    STATION,
     ConnectorStatus,
     ErrorCode,
     EvseId,
@@ -73,9 +73,8 @@ class Session:
 
     seq: of the next fact. last: the last good reading that was made durable, at most a minute old while power flows.
     stretches: finished ones, oldest first; stretch: the present one. phase_since: when the present phase began.
-    invalid_from: register at which the central system refused the token; None while it has not.
-    transaction: the commanding system's name for it, None until its start was answered.
-    booked: the reservation it used, None without one.
+    invalid_from: register at which the central system refused the token; None while it has not. transaction: the
+    commanding system's name for it, None until its start was answered; booked: the reservation it used, or None.
     """
 
     id: SessionId
@@ -292,36 +291,6 @@ class Cloud:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A token that the central system was asked about.
-
-    until: when the station decides by itself; drop: when a late answer no longer counts; refused, taken: it has
-    decided no, or yes; stops: the question is whether the token may end a session of its group. evse: 0 for a token
-    that came before any car, where several EVSEs are free.
-    """
-
-    request: int
-    evse: EvseId
-    id_token: IdToken
-    trigger: StartTrigger
-    until: float
-    drop: float
-    refused: bool = False
-    taken: bool = False
-    stops: bool = False
-
-    @property
-    def pending(self) -> bool:
-        """Nobody has decided yet."""
-        return not (self.refused or self.taken)
-
-    @property
-    def anywhere(self) -> bool:
-        """The token is for the next plug, wherever it is."""
-        return self.evse == STATION
-
-
-@dataclass(frozen=True, slots=True)
 class Grid:
     """The next even time of the day at which meters are read: by the wall (UTC), and by the monotonic clock."""
 
@@ -446,12 +415,9 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
 
 def same_slices(one: Durable, other: Durable) -> bool:
     """Tell whether nothing durable differs: every slice is the same object."""
-    maps = ("sessions", "availability", "left", "reservations")
-    singles = ("tokens", "overrides", "company", "ids", "station")
-    return all(_same(getattr(one, name), getattr(other, name)) for name in maps) and all(
-        getattr(one, name) is getattr(other, name) for name in singles
-    )
+    pairs = ((getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+    return all(a is b or (isinstance(a, Mapping) and _same(a, b)) for a, b in pairs)
 
 
 def _same(one: Mapping[int, object], other: Mapping[int, object]) -> bool:
-    return one is other or (one.keys() == other.keys() and all(one[key] is other[key] for key in one))
+    return one.keys() == other.keys() and all(one[key] is other[key] for key in one)

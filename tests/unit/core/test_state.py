@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from agent.core.asking import Asking
 from agent.core.commands import BlockCard, ChangeAvailability, ChangeSetting, LinkCompany, PushCompanySettings
 from agent.core.company import CompanySettings, LinkAnswer, LinkState
 from agent.core.events import LinkAnswered
 from agent.core.facts import Fact
 from agent.core.model import STATION
 from agent.core.state import (
-    Asking,
     Availability,
     Cloud,
     Durable,
