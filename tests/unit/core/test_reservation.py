@@ -10,6 +10,7 @@ import pytest
 
 from agent.core.authorization import remember
 from agent.core.booking import Booked, Fit, Reservation, fits, remaining_s
+from agent.core.charges import late_bill
 from agent.core.commands import (
     BlockCard,
     ChangeAvailability,
@@ -703,3 +704,20 @@ def test_a_reservation_that_nobody_uses_is_charged_to_nobody() -> None:
     cost = c.only(SessionEnded).cost
     assert cost is not None
     assert cost.reservation == 0
+
+
+def test_a_bill_that_comes_late_still_has_the_reservation() -> None:
+    c = reserved(costing())
+    c.run(600)
+    plug(c)
+    tap(c)
+    c.run(600)
+    terms, booked = start(c).terms, start(c).booked
+    assert terms is not None
+    tap(c)
+    c.run(10)
+    ended = c.only(SessionEnded)
+    assert late_bill(terms, ended.periods, (), booked).cost == ended.cost
+    without = late_bill(terms, ended.periods, ()).cost
+    assert without is not None
+    assert without.reservation == 0
