@@ -4,7 +4,7 @@ PYTHON_FILES = agent simulators tests scripts $(wildcard benchmarks)
 BIN = .venv/bin
 
 .DEFAULT_GOAL = help
-.PHONY: help setup demo test fast durability conformance cov lint fmt bench check lock clean
+.PHONY: help setup demo test fast durability conformance fuzz cov lint fmt bench check lock clean
 
 help:
 	@echo "make setup        make .venv with the locked dependencies (the other targets do it too)"
@@ -13,6 +13,7 @@ help:
 	@echo "make fast         the unit tests"
 	@echo "make durability   power cuts and kills by the thousand (WALLBOX_TRIALS, WALLBOX_SEED), and full disks"
 	@echo "make conformance  the OCPP test cases"
+	@echo "make fuzz         a station is sent hostile frames (WALLBOX_FRAMES, 100000)"
 	@echo "make cov          every test, with the lines and branches that none of them reaches"
 	@echo "make lint         ruff, mypy, import rules, figures"
 	@echo "make fmt          format, and fix what can be fixed by itself"
@@ -40,6 +41,9 @@ durability: setup
 
 conformance: setup
 	@$(BIN)/python -m pytest tests/conformance
+
+fuzz: setup
+	@WALLBOX_FRAMES=$${WALLBOX_FRAMES:-100000} $(BIN)/python -m pytest -s tests/conformance/test_fuzz.py
 
 cov: setup
 	@$(BIN)/coverage erase

@@ -56,7 +56,7 @@ def draft(
     if start.terms is None:
         return None
     periods = [replace(period, start=known.corrected(period.start)) for period in end.periods]
-    bill = late_bill(start.terms, periods, in_currency(prices, start.terms.tariff.currency))
+    bill = late_bill(start.terms, periods, in_currency(prices, start.terms.tariff.currency), start.booked)
     if bill.cost is None:
         return None
     starts = [period.start for period in periods]

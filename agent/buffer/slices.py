@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.buffer.annotation import Annotation
 from agent.buffer.codec import dump, load
+from agent.core.booking import Reservation
 from agent.core.card import Distribution
 from agent.core.charging_profile import Installed
 from agent.core.company import Company
@@ -42,6 +43,7 @@ KINDS: Final[Mapping[str, type]] = {
     "annotation": Annotation,
     "payment": Payment,
     "charging-profile": Installed,
+    "reservation": Reservation,
 }
 CARD: Final = "card"
 
@@ -76,6 +78,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         left={EvseId(int(key)): left for key, left in found["left"].items()},
         payments=found["payment"],
         profiles={int(key): installed for key, installed in found["charging-profile"].items()},
+        reservations={int(key): reservation for key, reservation in found["reservation"].items()},
     )
 
 
@@ -95,6 +98,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "left": slices.left,
         "payment": slices.payments,
         "charging-profile": slices.profiles,
+        "reservation": slices.reservations,
     }
 
 

@@ -127,7 +127,9 @@ def _connector(connector: Document, zone: tzinfo) -> Iterator[Row]:
     evse = mapping(connector, "evse")
     yield _evse(evse)
     yield from (Row("", warning, bad=True) for warning in texts(evse, "warnings"))
-    session, waiting = mapping(connector, "session"), mapping(connector, "waiting")
+    session, waiting, reserved = (mapping(connector, name) for name in ("session", "waiting", "reservation"))
+    if reserved:
+        yield Row("", f"reserved for card {plain(reserved, 'id_tag')} until {local_time(reserved, 'until', zone)}")
     yield Row("  session", f"none; card {_waits(waiting)}") if waiting and not session else _running(session, zone)
 
 

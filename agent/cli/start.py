@@ -36,6 +36,7 @@ class Stage(StrEnum):
 PLUGGED: Final = "Preparing"
 FREE: Final = frozenset({"Available", PLUGGED})
 """What a connector shows on which a session may begin, without a car and with one."""
+RESERVED: Final = "Reserved"
 #: Stages after which nothing more is to be seen soon.
 SETTLED: Final = frozenset({Stage.CHARGING, Stage.WAITING_FOR_CAR, Stage.REFUSED, Stage.ENDED})
 
@@ -94,6 +95,7 @@ def _check_connector(status: Document, wanted: int | None) -> None:
         there = " and ".join(plain(connector, "id") for connector in connectors)
         raise CommandFailed(f"there is no connector {wanted}: the station has {there}", status=USAGE)
     free = [c for c in connectors if c.get("status") in FREE and not (c.get("session") or c.get("waiting"))]
+    free = free or [c for c in connectors if c.get("status") == RESERVED]  # for which card, the agent knows
     plugged = [connector for connector in free if connector.get("status") == PLUGGED]
     meant = [plain(connector, "id") for connector in plugged or free]
     if wanted is None and len(meant) > 1:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.core import learning, local_list, session, unlocking, waiting
+from agent.core import learning, local_list, reservation, session, unlocking, waiting
 from agent.core.asking import Asking
 from agent.core.authorization import (
     AskVerdict,
@@ -62,7 +62,9 @@ def admit(turn: Turn, evse: EvseId, id_token: IdToken, trigger: StartTrigger) ->
     """
     about = known(turn.state.tokens, id_token, turn.settings, turn.at)
     decision = decide(about, turn.settings, online=turn.state.cloud.online)
-    if isinstance(decision, AskVerdict):
+    if isinstance(decision, AskVerdict) or (
+        decision.accepted and reservation.unsure(turn, evse, id_token, decision.group)
+    ):
         _ask(turn, _Wish(evse, id_token, trigger), stops=False)
         return None
     return _settle(turn, _Wish(evse, id_token, trigger), decision)
@@ -137,14 +139,14 @@ def _end_own(turn: Turn, evse: EvseState, id_token: IdToken) -> None:
 def _start_or_group(turn: Turn, id_token: IdToken) -> None:
     """A card that has nothing running: it may start, or end its group's session."""
     about = known(turn.state.tokens, id_token, turn.settings, turn.at)
-    idle = waiting.free(turn)
-    info = about.info
-    holds = unlocking.claimed(turn, id_token, info.group if info else None)
+    group = about.info.group if about.info else None
+    idle = waiting.free(turn, id_token, group)
+    holds = unlocking.claimed(turn, id_token, group)
     if about.blocked is not None:
         _refuse(turn, _of(idle), id_token, about.blocked)
     elif holds is not None:
         unlocking.open_lock(turn, holds)
-    elif idle and (idle[0].plugged_since is not None or waiting.room(turn, idle)):
+    elif idle and (idle[0].plugged_since is not None or waiting.room(turn, idle, id_token, group)):
         _admit_card(turn, idle, id_token)
     elif running := _running(turn):
         _try_group(turn, running, id_token, about)
@@ -231,10 +233,8 @@ def _forget(turn: Turn, asking: Asking) -> None:
 
 def _settle(turn: Turn, wish: _Wish, verdict: Verdict) -> str | None:
     """Grant a wish, or refuse it; returns why."""
-    evse = _placed(turn, wish.evse)
-    refusal = verdict.reason if not verdict.accepted else None
-    if refusal is None and (not startable(turn, evse) if evse else not waiting.free(turn)):
-        refusal = "the charger is no longer free"
+    evse = _placed(turn, wish, verdict.group)
+    refusal = _no_place(turn, evse, wish.id_token, verdict.group) if verdict.accepted else verdict.reason
     given = Grant(wish.id_token, verdict.profile, wish.trigger, verdict.group, None)
     if refusal is not None:
         _refuse(turn, evse.id if evse else None, wish.id_token, refusal)
@@ -245,13 +245,22 @@ def _settle(turn: Turn, wish: _Wish, verdict: Verdict) -> str | None:
     return refusal
 
 
-def _placed(turn: Turn, wanted: EvseId) -> EvseState | None:
+def _placed(turn: Turn, wish: _Wish, group: IdToken | None) -> EvseState | None:
     """Return the EVSE that a token is for by now; None where that is still open."""
-    if wanted != STATION:
-        return turn.state.evse(wanted)
-    idle = waiting.free(turn)
+    if wish.evse != STATION:
+        return turn.state.evse(wish.evse)
+    idle = waiting.free(turn, wish.id_token, group)
     chosen = _of(idle)
     return None if chosen is None else idle[0]
+
+
+def _no_place(turn: Turn, evse: EvseState | None, id_token: IdToken, group: IdToken | None) -> str | None:
+    """Return why a token that is accepted cannot start, None where it can; evse None: on any that is free."""
+    free = [e for e in turn.state.evses if startable(turn, e) and (evse is None or e.id == evse.id)]
+    if not free:
+        return "the charger is no longer free"
+    lets = any(reservation.lets(turn, e, id_token, group) for e in free)
+    return None if lets else reservation.RESERVED
 
 
 def _refuse(turn: Turn, evse: EvseId | None, id_token: IdToken, why: str) -> None:
@@ -267,5 +276,7 @@ def _why_not(turn: Turn) -> str:
         return "the charger waits for the car of another card"
     if any(e.finishing or e.session is not None for e in evses):
         return "the last session is over: unplug the car before the next one"
+    if any(startable(turn, e) for e in evses):
+        return reservation.RESERVED
     faults = (fault(turn, e) for e in evses)
     return next((wrong[1] for wrong in faults if wrong is not None), "the charger is out of service")

@@ -8,9 +8,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, cards, charging, linking, local_list, payments, session
-from agent.core.authorization import barred
+from agent.core import (
+    admission,
+    cards,
+    charging,
+    linking,
+    local_list,
+    payments,
+    reservation,
+    session,
+    triggers,
+    waiting,
+)
+from agent.core.authorization import barred, known
 from agent.core.availability import change, startable
+from agent.core.booking import Fit
 from agent.core.charging_commands import ChargingCommand, GetCompositeSchedule
 from agent.core.commands import (
     CallRef,
@@ -35,7 +47,6 @@ from agent.core.commands import (
     Result,
     SendLocalList,
     StopSession,
-    TriggerMessage,
     UnlinkCompany,
     UnlockConnector,
 )
@@ -43,10 +54,12 @@ from agent.core.company import remote_start_allowed
 from agent.core.effects import Answer
 from agent.core.facts import StartTrigger
 from agent.core.metering import SILENT, fresh
-from agent.core.model import STATION, EvseId, Profile, Registration, StopReason
+from agent.core.model import STATION, IdToken, Profile, Registration, StopReason
+from agent.core.reservation_commands import ReservationCommand
 from agent.core.sampling import replan
 from agent.core.settings import Overrides
 from agent.core.state import EvseState, Grant, Phase
+from agent.core.trigger_commands import TriggerCommand, TriggerMessage
 from agent.core.turn import Turn
 
 INSTALLER: Final = "control"
@@ -78,6 +91,10 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
         return cards.perform(turn, command)
     if isinstance(command, ChargingCommand):
         return charging.perform(turn, command)
+    if isinstance(command, ReservationCommand):
+        return reservation.perform(turn, command)
+    if isinstance(command, TriggerCommand):
+        return triggers.perform(turn, call, command)
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -103,8 +120,6 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
             return _override(turn, command, turn.state.overrides.put(command.name, command.value))
         case ResetSetting():
             return _override(turn, command, turn.state.overrides.drop(command.name))
-        case TriggerMessage():
-            return Outcome(command, Result.NOT_SUPPORTED)
         case PushCompanySettings():
             return linking.settings(turn, command)
         case PushCompanyLink():
@@ -122,8 +137,12 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
 
 def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
     """Start for a token from afar, or from the CLI (OCPP 1.6 ed. 2, section 5.11); accepted means that it is tried."""
-    evse = _target(turn, command.evse)
+    info = known(turn.state.tokens, command.id_token, turn.settings, turn.at).info
+    group = info.group if info else None
+    evse = _target(turn, command, group)
     refusal = _no_remote_start(turn, call, command, evse)
+    if refusal is None and evse is not None and reservation.fit(turn, evse, command.id_token, group) is Fit.CLOSED:
+        refusal = reservation.RESERVED
     if refusal is not None or evse is None:
         return Outcome(command, Result.REJECTED, refusal)
     evse = charging.promise(turn, evse, command)
@@ -131,10 +150,14 @@ def _remote_start(turn: Turn, call: CallRef, command: RemoteStart) -> Outcome:
     card = turn.state.tokens.cards.get(command.id_token.key)
     if card is not None and card.profile is Profile.PRIVATE:
         session.grant(turn, evse, Grant(command.id_token, Profile.PRIVATE, trigger, None, None))
-    elif trigger is StartTrigger.INSTALLER or turn.settings.authorize_remote:
+    elif (
+        trigger is StartTrigger.INSTALLER
+        or turn.settings.authorize_remote
+        or not reservation.lets(turn, evse, command.id_token, group)
+    ):
         refusal = admission.admit(turn, evse.id, command.id_token, trigger)
     else:
-        session.grant(turn, evse, Grant(command.id_token, Profile.FLEET, trigger, None, None))
+        session.grant(turn, evse, Grant(command.id_token, Profile.FLEET, trigger, group, None))
     if refusal is not None and trigger is StartTrigger.INSTALLER:
         return Outcome(command, Result.REJECTED, refusal)
     return Outcome(command, Result.ACCEPTED)
@@ -169,11 +192,12 @@ def _not_from_afar(turn: Turn, call: CallRef) -> str | None:
     return None if remote_start_allowed(turn.state.company) else "the company link does not allow it"
 
 
-def _target(turn: Turn, wanted: EvseId | None) -> EvseState | None:
+def _target(turn: Turn, command: RemoteStart, group: IdToken | None) -> EvseState | None:
     """Return the EVSE that is named, or the only free one."""
+    wanted = command.evse
     if wanted is not None:
         return turn.state.evse(wanted) if wanted != STATION and turn.state.has(wanted) else None
-    free = [e for e in turn.state.evses if startable(turn, e)]
+    free = waiting.free(turn, command.id_token, group)
     plugged = [e for e in free if e.plugged_since is not None]
     return (plugged or free)[0] if len(plugged or free) == 1 else None
 

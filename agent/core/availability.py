@@ -55,6 +55,9 @@ SHOWN: Final[Mapping[Phase, ConnectorStatus]] = {
 }
 
 
+#: What a connector becomes reserved from; from anything else it is Available first (transitions A7, I7).
+BEFORE_RESERVED: Final = frozenset({ConnectorStatus.AVAILABLE, ConnectorStatus.FAULTED, ConnectorStatus.RESERVED})
+
 #: The car alone moves a session between these (IEC 61851-1 states C and B), some do so many times a minute.
 FLAPPING: Final = frozenset({ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EV})
 
@@ -115,6 +118,22 @@ def startable(turn: Turn, evse: EvseState) -> bool:
     return known and not busy and evse.availability.operative and sound(turn, evse)
 
 
+def spare(turn: Turn) -> list[EvseState]:
+    """Return the EVSEs that may start, and can be kept from somebody, but are not reserved themselves."""
+    reserved = {reservation.evse for reservation in turn.state.reservations.values()}
+    free = [e for e in turn.state.evses if e.id not in reserved and turn.evse_policy(e).controlled]
+    return [e for e in free if startable(turn, e)]
+
+
+def is_kept(turn: Turn, evse: EvseState) -> bool:
+    """Tell whether an EVSE is kept for a reservation: its own, or as one of the last free ones for connector 0."""
+    places = [reservation.evse for reservation in turn.state.reservations.values()]
+    if evse.id in places or STATION not in places:
+        return evse.id in places
+    free = spare(turn)
+    return len(free) <= places.count(STATION) and any(e.id == evse.id for e in free)
+
+
 def sound(turn: Turn, evse: EvseState) -> bool:
     """Tell whether nothing is wrong with an EVSE, its meter apart: who wants to start is told of that one."""
     wrong = fault(turn, evse)
@@ -142,6 +161,8 @@ def show(turn: Turn, evse: EvseState) -> None:
         if since != evse.unshown:
             turn.put(replace(evse, unshown=since))
         return
+    if status is ConnectorStatus.RESERVED and evse.shown is not None and evse.shown[0] not in BEFORE_RESERVED:
+        turn.effects.append(ReportStatus(evse.id, ConnectorStatus.AVAILABLE, ErrorCode.NO_ERROR, since))
     turn.put(replace(evse, shown=(status, error), unshown=None))
     turn.effects.append(ReportStatus(evse.id, status, error, since, words[:50] if words else None))
 
@@ -216,10 +237,18 @@ def _sound_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
         return SHOWN[evse.session.phase]
     if evse.finishing:
         return ConnectorStatus.FINISHING
-    if not evse.availability.operative:
-        return ConnectorStatus.UNAVAILABLE
-    busy = evse.grant is not None or evse.plugged_since is not None
-    return ConnectorStatus.PREPARING if busy else ConnectorStatus.AVAILABLE
+    return _idle_status(turn, evse) if evse.availability.operative else ConnectorStatus.UNAVAILABLE
+
+
+def _idle_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
+    """Return what is shown by an EVSE in service between sessions; a car alone does not end a reservation."""
+    if evse.grant is not None:
+        return ConnectorStatus.PREPARING
+    waits = evse.plugged_since is not None
+    preparing = waits and evse.shown is not None and evse.shown[0] is ConnectorStatus.PREPARING
+    if is_kept(turn, evse) and not preparing:
+        return ConnectorStatus.RESERVED
+    return ConnectorStatus.PREPARING if waits else ConnectorStatus.AVAILABLE
 
 
 def _measured_status(evse: EvseState) -> ConnectorStatus:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from agent.core.booking import Booked
 from agent.core.facts import Period
 from agent.core.instant import Instant
 from agent.core.model import Reading, Wh, billed
 from agent.core.prices import PriceBlock
 from agent.core.prices_boundaries import band, draw_in
 from agent.core.prices_cost import Consumption, Piece, component_of, cost, pieces, priced, refund
+from agent.core.prices_reserved import Reserved, reserved
 from agent.core.prices_terms import settled
 from agent.core.state import Phase, Session, Stretch
 from agent.core.tariff import Basis, Cost, Dimension, Draw, Terms
@@ -67,13 +69,16 @@ def bill(session: Session, register: Wh, known: Sequence[PriceBlock] = (), ended
     used = [_consumption(session, stretch, stop) for stretch, stop in zip(stretches, ends, strict=True)]
     starts = [*(s.start for s in stretches), max(session.last.at, session.stretch.start, key=lambda at: at.wall)]
     terms = settled(session.terms, (ended or starts[-1]).wall)
-    return _billed(_knowing(terms, known), used, starts)
+    return _billed(_knowing(terms, known), used, starts, session.booked)
 
 
-def late_bill(terms: Terms, periods: Sequence[Period], known: Sequence[PriceBlock]) -> Bill:
+def late_bill(
+    terms: Terms, periods: Sequence[Period], known: Sequence[PriceBlock], booked: Booked | None = None
+) -> Bill:
     """Return what a session comes to that had no cost when it ended, since some of its hours had no price yet.
 
-    Prices that were known then are not moved. The cost is still None where hours have none.
+    Prices that were known then are not moved. The cost is still None where hours have none. booked: the reservation
+    that the session used.
     """
     start = periods[0].start if periods else None
     used = [
@@ -87,7 +92,7 @@ def late_bill(terms: Terms, periods: Sequence[Period], known: Sequence[PriceBloc
         for p in periods
     ]
     starts = [p.start for p in periods]
-    return _billed(_knowing(terms, known), used, [*starts, *starts[-1:]]) if used else Bill()
+    return _billed(_knowing(terms, known), used, [*starts, *starts[-1:]], booked) if used else Bill()
 
 
 def merged(periods: tuple[Period, ...]) -> tuple[Period, ...]:
@@ -101,13 +106,16 @@ def merged(periods: tuple[Period, ...]) -> tuple[Period, ...]:
     return tuple(result)
 
 
-def _billed(terms: Terms, used: Sequence[Consumption], starts: Sequence[Instant]) -> Bill:
+def _billed(terms: Terms, used: Sequence[Consumption], starts: Sequence[Instant], booked: Booked | None = None) -> Bill:
     """Return a bill; starts: of each consumption, and the end of the last one.
+
+    A reservation that the session used is charged from when it was made until the session began (ADR 26).
 
     Periods of prices by the hour stay apart, so that a price that is known later still finds its energy.
     """
     periods = tuple(_period(terms, piece, starts) for piece in pieces(terms, used))
-    total = cost(terms, used) if priced(terms, used) else None
+    fee = {} if booked is None else reserved(terms, Reserved(booked.since.wall, starts[0].wall))
+    total = cost(terms, used, fee) if priced(terms, used) else None
     repaid = None if total is None else refund(terms, total)
     return Bill(periods if terms.basis is Basis.HOURLY else merged(periods), total, repaid)
 

@@ -13,7 +13,9 @@ from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.payment import Payment
 from agent.core.prices import PriceBlock
+from agent.core.reservation_commands import ReservationCommand
 from agent.core.settings import Settings, SettingValue
+from agent.core.trigger_commands import TriggerCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +125,6 @@ class ResetSetting:
     """Drop a changed setting so that the configuration file's value holds again."""
 
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerMessage:
-    """Send a message out of turn; evse None means every one."""
-
-    message: str
-    evse: EvseId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +290,6 @@ Command: TypeAlias = (
     | GetSettings
     | ChangeSetting
     | ResetSetting
-    | TriggerMessage
     | PushCompanySettings
     | PushCompanyLink
     | PushDayAheadPrices
@@ -305,6 +298,8 @@ Command: TypeAlias = (
     | UnlinkCompany
     | CardCommand
     | ChargingCommand
+    | ReservationCommand
+    | TriggerCommand
 )
 
 
@@ -320,6 +315,9 @@ class Result(StrEnum):
     FAILED = "failed"
     UNLOCKED = "unlocked"
     UNLOCK_FAILED = "unlock-failed"
+    OCCUPIED = "occupied"
+    FAULTED = "faulted"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,14 @@ def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
         yield state.restart_by
     if state.grid is not None:
         yield state.grid.due
+    if state.reserved_until is not None:
+        yield state.reserved_until
     yield from (given.until for given in state.waiting if given.until is not None)
     settings = state.overrides.over(policy.settings)
     for evse in state.evses:
         yield from _evse_deadlines(evse, policy)
         watched = policy.shared_reader and policy.evse(evse.id).controlled
-        until = plug_deadline(settings.connection_timeout_s, evse) if watched else None
+        until = plug_deadline(state, settings.connection_timeout_s, evse) if watched else None
         if until is not None and not any(a.pending and a.evse == evse.id for a in state.asking):
             yield until
 

@@ -6,12 +6,12 @@ Safety effects never wait for the disk; the others come after the commit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from agent.core.commands import CallRef, Outcome
 from agent.core.instant import Instant
-from agent.core.model import ConnectorStatus, ErrorCode, EvseId, IdToken, MilliAmp, Reading, SessionId
+from agent.core.model import ConnectorStatus, ErrorCode, EvseId, IdToken, MilliAmp, Reading
+from agent.core.trigger_commands import Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,15 @@ class ReportStatus:
 
 @dataclass(frozen=True, slots=True)
 class ReportTriggered:
-    """Send the latest values of an EVSE because the central system asked for them."""
+    """Send the latest values of an EVSE because the central system asked for them.
 
+    origin: of the command that asks for them; nobody else is sent them. transaction: the asker's name for the session,
+    None without one, or while it has none.
+    """
+
+    origin: str
     evse: EvseId
-    session: SessionId | None
+    transaction: int | str | None
     reading: Reading
 
 
@@ -91,20 +96,16 @@ class Answer:
     outcome: Outcome
 
 
-class Trigger(StrEnum):
-    """Messages that a central system may ask for out of turn."""
-
-    BOOT = "BootNotification"
-    HEARTBEAT = "Heartbeat"
-    STATUS = "StatusNotification"
-    METER_VALUES = "MeterValues"
-
-
 @dataclass(frozen=True, slots=True)
 class SendTriggered:
-    """Send a message that needs nothing of the core (boot, heartbeat) out of turn."""
+    """Send a message that needs nothing of the core (boot, heartbeat, what is shown) out of turn.
 
+    origin: of the command that asks for it; nobody else is sent it. evse: None for the station and every EVSE.
+    """
+
+    origin: str
     trigger: Trigger
+    evse: EvseId | None = None
 
 
 @dataclass(frozen=True, slots=True)

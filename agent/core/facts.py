@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.booking import Booked
 from agent.core.instant import Instant
 from agent.core.model import (
     EvseId,
@@ -42,7 +43,8 @@ class SessionStarted:
     """A session began; durable before any power flows.
 
     at: when the right to charge and the plugged car came together; reading: the register then.
-    reporting, company_code, terms: what holds for this session until its end, whatever changes.
+    reporting, company_code, terms: what holds for this session until its end, whatever changes. booked: the reservation
+    it used, None without one.
     """
 
     session: SessionId
@@ -56,6 +58,7 @@ class SessionStarted:
     reporting: Reporting
     company_code: str | None
     terms: Terms | None
+    booked: Booked | None = None
 
 
 @dataclass(frozen=True, slots=True)

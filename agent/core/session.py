@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from agent.core import company as companies
-from agent.core import unlocking
+from agent.core import reservation, unlocking
 from agent.core.authorization import blocked, current
 from agent.core.availability import maybe_plugged, sound
 from agent.core.charges import bill, counted, stretch_from
@@ -249,6 +249,7 @@ def _opened(turn: Turn, evse: EvseState, given: Grant, reading: Reading) -> Sess
         stretch=stretch_from(terms, turn.at, reading),
         group=given.group,
         quality=(),
+        booked=reservation.used(turn, evse.id, given.id_token, given.group),
     )
 
 
@@ -265,6 +266,7 @@ def _start_fact(session: Session, reading: Reading) -> SessionStarted:
         reporting=session.reporting,
         company_code=session.company_code,
         terms=session.terms,
+        booked=session.booked,
     )
 
 

@@ -47,6 +47,8 @@ class Settings:
     ping_interval_s: int = 54
     unlock_on_ev_disconnect: bool = False
     phase_rotation: tuple[str, ...] = ("0.Unknown", "1.RST")
+    reservation_enabled: bool = True
+    reserve_connector_zero: bool = True
 
 
 @dataclass(frozen=True, slots=True)

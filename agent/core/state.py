@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from agent.core.allowance import Allowance, Promise
 from agent.core.asking import Asking
+from agent.core.booking import Booked, Reservation
 from agent.core.calendar import Grid
 from agent.core.card import Distribution, Learning, Standing
 from agent.core.charging_profile import Installed
@@ -76,8 +77,8 @@ class Session:
 
     seq: of the next fact. last: the last good reading that was made durable, at most a minute old while power flows.
     stretches: finished ones, oldest first; stretch: the present one. phase_since: when the present phase began.
-    invalid_from: register at which the central system refused the token; None while it has not.
-    transaction: the commanding system's name for it, None until its start was answered.
+    invalid_from: register at which the central system refused the token; None while it has not. transaction: the
+    commanding system's name for it, None until its start was answered; booked: the reservation it used, or None.
     """
 
     id: SessionId
@@ -103,6 +104,7 @@ class Session:
     invalid_from: Wh | None = None
     ending: Ending | None = None
     quality: tuple[Quality, ...] = ()
+    booked: Booked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +315,8 @@ class StationState:
     can; conflicts: keys of listed tokens that the central system contradicts; learning: the next card is for somebody
     who asked; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is waited for) and how
     often it failed; restarting: sessions are being ended for a reset, at the latest until ``restart_by`` (infinite once
-    the process is told to end); cause: why the previous run of this process ended, for sessions found open.
+    the process is told to end); cause: why the previous run of this process ended, for sessions found open;
+    reservations: by the central system's id, durable; reserved_until: when the next of them is over (monotonic).
     """
 
     evses: tuple[EvseState, ...]
@@ -338,6 +341,8 @@ class StationState:
     restarting: ResetKind | None = None
     restart_by: float = 0.0
     cause: StopReason = StopReason.REBOOT
+    reservations: Mapping[int, Reservation] = field(default_factory=dict)
+    reserved_until: float | None = None
 
     def evse(self, evse: EvseId) -> EvseState:
         """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
@@ -356,7 +361,7 @@ class StationState:
 class Durable:
     """The durable slices of a state; two states have the same slice exactly when it is the same object.
 
-    sessions, availability, left: one per EVSE, by its id; payments: by month; profiles: by theirs.
+    sessions, availability, left: one per EVSE, by its id; payments: by month; profiles, reservations: by theirs.
     """
 
     sessions: Mapping[EvseId, Session]
@@ -369,6 +374,7 @@ class Durable:
     left: Mapping[EvseId, Left] = field(default_factory=dict)
     payments: Mapping[str, Payment] = field(default_factory=dict)
     profiles: Mapping[int, Installed] = field(default_factory=dict)
+    reservations: Mapping[int, Reservation] = field(default_factory=dict)
 
 
 def durable(state: StationState) -> Durable:
@@ -384,6 +390,7 @@ def durable(state: StationState) -> Durable:
         left={e.id: e.left for e in state.evses},
         payments=state.payments,
         profiles=state.profiles,
+        reservations=state.reservations,
     )
 
 
@@ -410,14 +417,15 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         station=slices.station,
         payments=slices.payments,
         profiles=slices.profiles,
+        reservations=slices.reservations,
     )
 
 
 def same_slices(one: Durable, other: Durable) -> bool:
     """Tell whether nothing durable differs: every slice is the same object."""
-    names = ("sessions", "availability", "left", "profiles")
-    maps = [(getattr(one, name), getattr(other, name)) for name in names]
-    if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
-        return False
-    singles = ("tokens", "overrides", "company", "ids", "station", "payments")
-    return all(getattr(one, name) is getattr(other, name) for name in singles)
+    pairs = ((getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+    return all(a is b or (isinstance(a, Mapping) and _same(a, b)) for a, b in pairs)
+
+
+def _same(one: Mapping[int, object], other: Mapping[int, object]) -> bool:
+    return one.keys() == other.keys() and all(one[key] is other[key] for key in one)

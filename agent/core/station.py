@@ -15,6 +15,7 @@ from agent.core import (
     linking,
     metering,
     recovery,
+    reservation,
     sampling,
     session,
     unlocking,
@@ -66,6 +67,7 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     """
     turn = Turn(state, at, policy)
     _route(turn, event)
+    reservation.overdue(turn)
     admission.overdue(turn)
     waiting.overdue(turn)
     linking.due(turn)
@@ -134,6 +136,7 @@ def _let_settle(turn: Turn, evse: EvseState) -> None:
     charging.settle(turn, turn.state.evse(evse.id))
     _rephase(turn, turn.state.evse(evse.id))
     drive(turn, turn.state.evse(evse.id))
+    reservation.settle(turn, turn.state.evse(evse.id))
     show(turn, turn.state.evse(evse.id))
 
 

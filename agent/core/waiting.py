@@ -9,23 +9,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.core import reservation
 from agent.core.availability import startable
+from agent.core.booking import Fit
 from agent.core.effects import Indicate
-from agent.core.state import EvseState, Grant, Left
+from agent.core.model import STATION, IdToken
+from agent.core.state import EvseState, Grant, Left, StationState
 from agent.core.turn import Turn
 
 
-def free(turn: Turn) -> list[EvseState]:
-    """Return the EVSEs where a card may start: in plug order, then without a car; last where one is asked about."""
+def free(turn: Turn, id_token: IdToken, group: IdToken | None) -> list[EvseState]:
+    """Return the EVSEs where a card may start: in plug order, then without a car; last where one is asked about.
+
+    Those that are kept for others are left out. Before any car is plugged the one that is reserved for the card is all.
+    """
     asked = {asking.evse for asking in turn.state.asking if asking.pending and not asking.stops}
-    idle = [e for e in turn.state.evses if startable(turn, e)]
-    return sorted(idle, key=lambda e: (e.id in asked, e.plugged_since is None, e.plugged_since or 0.0))
+    found = {e.id: reservation.fit(turn, e, id_token, group) for e in turn.state.evses if startable(turn, e)}
+    idle = [e for e in turn.state.evses if found.get(e.id, Fit.CLOSED) is not Fit.CLOSED]
+    idle.sort(key=lambda e: (e.id in asked, e.plugged_since is None, found[e.id], e.plugged_since or 0.0))
+    own = idle[:1] if idle and idle[0].plugged_since is None and found[idle[0].id] is Fit.OWN else []
+    return own or idle
 
 
-def room(turn: Turn, idle: list[EvseState]) -> bool:
-    """Tell whether one more card may wait for a plug at any of the free EVSEs."""
+def room(turn: Turn, idle: list[EvseState], id_token: IdToken, group: IdToken | None) -> bool:
+    """Tell whether one more card may wait for a plug at any of the EVSEs that ``free`` returned for it."""
+    if idle and reservation.fit(turn, idle[0], id_token, group) is Fit.OWN:
+        return True
     asked = sum(asking.anywhere and asking.pending for asking in turn.state.asking)
-    return len(turn.state.waiting) + asked < len(idle)
+    return len(turn.state.waiting) + asked + reservation.kept_from(turn, id_token, group) < len(idle)
 
 
 def wait(turn: Turn, given: Grant) -> None:
@@ -52,10 +63,10 @@ def overdue(turn: Turn) -> None:
 
 def settle(turn: Turn, evse: EvseState) -> None:
     """Give a plugged EVSE, or the only one that is left, to the card that waits longest; let a car's time run out."""
-    if turn.state.waiting and startable(turn, evse):
-        others = [e for e in turn.state.evses if e.id != evse.id and startable(turn, e)]
+    first = _first(turn, evse)
+    if first is not None:
+        others = [e for e in turn.state.evses if e.id != evse.id and _may_take(turn, e, first)]
         if evse.plugged_since is not None or not others:
-            first = turn.state.waiting[0]
             take_back(turn, first)
             turn.put(replace(evse, grant=first))
     elif expired(turn, evse):
@@ -64,17 +75,30 @@ def settle(turn: Turn, evse: EvseState) -> None:
         turn.effects.append(Indicate(evse.id, text, accepted=False))
 
 
-def plug_deadline(turn_limit: int, evse: EvseState) -> float | None:
-    """Return the monotonic second until which a plugged car may wait for its card; None: for ever, or none waits."""
+def plug_deadline(state: StationState, turn_limit: int, evse: EvseState) -> float | None:
+    """Return the monotonic second until which a plugged car may wait for its card; None: for ever, or none waits.
+
+    While something is reserved for its connector, or for connector 0, it may wait until that is over.
+    """
     busy = evse.session is not None or evse.grant is not None or evse.finishing
-    if busy or evse.plugged_since is None or turn_limit == 0:
+    reserved = any(r.evse in {STATION, evse.id} for r in state.reservations.values())
+    if busy or reserved or evse.plugged_since is None or turn_limit == 0:
         return None
     return evse.plugged_since + turn_limit
 
 
+def _first(turn: Turn, evse: EvseState) -> Grant | None:
+    """Return the card that waits longest of those that may start on an EVSE."""
+    return next((given for given in turn.state.waiting if _may_take(turn, evse, given)), None)
+
+
+def _may_take(turn: Turn, evse: EvseState, given: Grant) -> bool:
+    return startable(turn, evse) and reservation.lets(turn, evse, given.id_token, given.group)
+
+
 def expired(turn: Turn, evse: EvseState) -> bool:
     """Tell whether a car has waited for its card for too long, where another connector shares the reader."""
-    until = plug_deadline(turn.settings.connection_timeout_s, evse)
+    until = plug_deadline(turn.state, turn.settings.connection_timeout_s, evse)
     if until is None or not turn.policy.shared_reader or not turn.evse_policy(evse).controlled:
         return False
     asked = any(a.pending and a.evse == evse.id for a in turn.state.asking)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from agent.core.commands import CallRef, Command, Outcome, RemoteStart, RemoteStop, Result
+from agent.core.commands import CallRef, Command, GetSettings, Outcome, RemoteStart, RemoteStop, Result
 from agent.core.effects import Answer
 from agent.core.errors import JournalError, LinkLost, RpcError
 from agent.core.events import CommandReceived
@@ -196,6 +196,10 @@ class Connection:
             return
         if status is Registration.PENDING and isinstance(decoded, RemoteStart | RemoteStop):
             outcome = Outcome(decoded, Result.REJECTED)
+            decoded = Immediate(self._dialect.commands.answer(decoded, outcome, self._service.view()))
+        if isinstance(decoded, GetSettings) and not self._commands and self._errands.interval_kept:
+            settings = self._service.view().settings  # nothing that came before it can change them: no need to wait
+            outcome = Outcome(decoded, Result.ACCEPTED, settings=settings)
             decoded = Immediate(self._dialect.commands.answer(decoded, outcome, self._service.view()))
         if isinstance(decoded, Immediate):
             self._fill(call.message_id, self._rpc.result(call.message_id, decoded.payload))

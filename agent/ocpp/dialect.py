@@ -18,6 +18,7 @@ from agent.core.facts import Fact
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import IdToken, Reading, Registration, TokenInfo
 from agent.core.settings import Settings
+from agent.core.trigger_commands import Trigger
 from agent.ocpp.rpc import Incoming, JsonObject
 from agent.ports import OutboxRow
 
@@ -141,8 +142,12 @@ class Requests(Protocol):
         """Return DataTransfer."""
         ...
 
-    def triggered(self, evse: int, reading: Reading, transaction: int | str | None, settings: Settings) -> Call | None:
-        """Return MeterValues with the latest values, None where the meter tells none of those that are configured."""
+    def triggered(self, evse: int, reading: Reading, transaction: int | str | None, settings: Settings) -> Call:
+        """Return MeterValues with the latest values; never without any."""
+        ...
+
+    def progress(self, trigger: Trigger) -> Call:
+        """Return the message that tells how a transfer (FIRMWARE, DIAGNOSTICS) stands."""
         ...
 
     def encode(self, row: OutboxRow, settings: Settings) -> Encoded:

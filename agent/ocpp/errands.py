@@ -61,6 +61,7 @@ class Errands:
         self._boots: deque[str] = deque(maxlen=REMEMBERED)
         now = self._clock.now().mono
         self._sent_at = self._beat_at = now
+        self._interval: int | None = None
         self.booted = False
 
     def begin(self) -> None:
@@ -173,8 +174,16 @@ class Errands:
     def _keep_interval(self, interval_s: int) -> None:
         """Make the central system's heartbeat interval the setting in force (OCPP 1.6 ed. 2, section 4.2)."""
         if interval_s > 0 and interval_s != self._service.view().settings.heartbeat_interval_s:
+            self._interval = interval_s
             reference = CallRef(self._service.config.name, BOOT)
             self._service.post(CommandReceived(reference, ChangeSetting("heartbeat_interval_s", interval_s)))
+
+    @property
+    def interval_kept(self) -> bool:
+        """Whether the settings are as the answer to BootNotification has made them."""
+        if self._interval == self._service.view().settings.heartbeat_interval_s:
+            self._interval = None
+        return self._interval is None
 
     async def _heartbeat(self) -> None:
         await self._send_triggered(self._dialect.requests.heartbeat())

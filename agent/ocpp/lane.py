@@ -93,10 +93,6 @@ class Lane:
         self._still = True
         self.wait_until = self._clock.now().mono + LEDGER_S
 
-    def transaction_of(self, session: SessionId | None) -> int | str | None:
-        """Return what the central system calls a session, None where that is not known off-hand."""
-        return None if session is None else self._names.get(session)
-
     def ready(self, now: float) -> bool:
         """Tell whether there may be something to send now."""
         if self._batch:

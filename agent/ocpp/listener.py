@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from agent.core.commands import ChangeSetting
-from agent.core.effects import Answer, Effect, ReportStatus
+from agent.core.effects import Answer, Effect, ReportStatus, ReportTriggered, SendTriggered
 from agent.core.events import CommandReceived, Event
 from agent.core.instant import Instant
 from agent.ocpp.dialect import StationView
@@ -61,9 +61,14 @@ class Listener:
         self._service = service
 
     def perform(self, effect: Effect) -> None:
-        """Take an effect; never waits."""
-        if isinstance(effect, ReportStatus | Answer):
-            self._service.perform(effect)
+        """Take an effect; never waits. The core knows only the commanding system's names of transactions."""
+        match effect:
+            case ReportStatus() | Answer() | SendTriggered():
+                self._service.perform(effect)
+            case ReportTriggered():
+                self._service.perform(replace(effect, transaction=None))
+            case _:
+                return
 
     def facts_committed(self) -> None:
         """There may be something new in the lane."""

@@ -12,9 +12,12 @@ OPEN_CALLS: Final = 200
 
 @dataclass(slots=True)
 class _Slot:
-    """The place of an answer; text: None until it is known; of: the place whose answer it repeats."""
+    """The place of an answer; text: None until it is known; of: the place whose answer it repeats.
 
-    message_id: str
+    message_id: None where the place is not found by it; an empty one is an id like any other.
+    """
+
+    message_id: str | None
     text: str | None = None
     of: _Slot | None = None
 
@@ -35,14 +38,20 @@ class Replies:
         return len(self._slots) >= OPEN_CALLS
 
     def expect(self, message_id: str) -> None:
-        """Take the next place for a CALL."""
+        """Take the next place for a CALL; an open one with the same id, which asked something else, is given up.
+
+        One answer can only be meant for one of them, and what is never answered would hold up all that came after it.
+        """
+        old = self._open(message_id)
+        if old is not None:
+            self._slots = deque(slot for slot in self._slots if slot is not old and slot.of is not old)
         self._slots.append(_Slot(message_id))
 
     def repeat(self, message_id: str) -> None:
         """Take a place for a CALL that came again before it was answered: it gets the same answer."""
         first = self._open(message_id)
         if first is not None:
-            self._slots.append(_Slot("", of=first))
+            self._slots.append(_Slot(None, of=first))
 
     def fill(self, message_id: str, text: str | None) -> None:
         """Answer a CALL, as often as it came; nothing happens for one that is not owed an answer, or has none."""
@@ -55,7 +64,7 @@ class Replies:
 
     def put(self, text: str) -> None:
         """Take the next place for an answer that is known already."""
-        self._slots.append(_Slot("", text))
+        self._slots.append(_Slot(None, text))
 
     def take(self) -> str | None:
         """Return the next answer to be sent, None while it is not known."""

@@ -20,13 +20,13 @@ from agent.core.effects import (
     SendCompanyLink,
     SendCompanyUnlink,
     SendTriggered,
-    Trigger,
 )
 from agent.core.errors import ConfigError, JournalError, LinkLost
 from agent.core.events import AuthorizationAnswered, CloudChanged, Event, LinkAnswered, LinkFailure
 from agent.core.instant import Instant
 from agent.core.model import Registration
 from agent.core.sampling import corrected
+from agent.core.trigger_commands import Trigger
 from agent.ocpp import negotiate
 from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.company_link import Linking
@@ -181,8 +181,8 @@ class OcppService:
                 self.desk.transfers.unlink(code)
             case ReportTriggered():
                 self._trigger_values(effect)
-            case SendTriggered(trigger):
-                self._trigger(trigger)
+            case SendTriggered():
+                self._trigger(effect)
             case _:
                 return
         self._wake()
@@ -334,29 +334,29 @@ class OcppService:
         else:
             self.post(LinkAnswered(code, LinkFailure.FAILED))
 
-    def _trigger(self, trigger: Trigger) -> None:
-        if self._connection is None:
+    def _trigger(self, effect: SendTriggered) -> None:
+        """Put a message that was asked for in turn; only for who asked, and not for another connection."""
+        if self._connection is None or effect.origin != self.config.name:
             return
         requests, now = self._connection.dialect.requests, self.clock.now()
-        match trigger:
+        match effect.trigger:
             case Trigger.BOOT:
                 self.desk.registering.trigger(now.mono)
             case Trigger.HEARTBEAT:
                 self.desk.triggered.append(requests.heartbeat())
             case Trigger.STATUS:
-                shown = self.desk.statuses.current(None)
+                shown = self.desk.statuses.current(effect.evse)
                 self.desk.triggered.extend(requests.status(s, corrected(s.at, now).wall) for s in shown)
+            case Trigger.FIRMWARE | Trigger.DIAGNOSTICS:
+                self.desk.triggered.append(requests.progress(effect.trigger))
             case Trigger.METER_VALUES:
                 log.debug("meter values come as effects of their own")
 
     def _trigger_values(self, effect: ReportTriggered) -> None:
-        if self._connection is None:
+        if self._connection is None or effect.origin != self.config.name:
             return
-        name = self.desk.lane.transaction_of(effect.session)
-        requests = self._connection.dialect.requests
-        call = requests.triggered(effect.evse, effect.reading, name, self.view().settings)
-        if call is not None:
-            self.desk.triggered.append(call)
+        requests, settings = self._connection.dialect.requests, self.view().settings
+        self.desk.triggered.append(requests.triggered(effect.evse, effect.reading, effect.transaction, settings))
 
     def _move(self) -> None:
         self._redial.set()

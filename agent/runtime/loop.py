@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -15,6 +15,7 @@ from agent.core.effects import Answer, Effect, Energise, SafetyEffect, Stop
 from agent.core.errors import JournalError
 from agent.core.events import (
     AuthorizationAnswered,
+    CommandReceived,
     Event,
     EvseRead,
     LedgerChanged,
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 INBOX_LIMIT: Final = 1000
 """Above this, polls that a newer one replaces are dropped; cards, answers and commands never are."""
+TOGETHER: Final = 64
+"""So many commands, at most, share a commit."""
 JOURNAL_RETRY_S: Final = 5.0
 """What could not be committed is tried again so long after."""
 
@@ -112,7 +115,11 @@ class Loop:
     async def drain(self) -> None:
         """Apply what has arrived, and return."""
         while self._inbox:
-            await self._take(self._inbox.popleft())
+            event = self._inbox.popleft()
+            if isinstance(event, CommandReceived) and self.journal_error is None:
+                await self._take_together(event)
+            else:
+                await self._take(event)
 
     async def _wait(self) -> None:
         """Return when an event or a deadline has come."""
@@ -146,6 +153,28 @@ class Loop:
         while self._first and await self._apply(self._first[0](self._state, self._clock.now(), self._policy)):
             self._first.popleft()
 
+    async def _take_together(self, first: CommandReceived) -> None:
+        """Apply commands that wait one behind the other with one commit for all, so that a slow disk holds up none.
+
+        Where that commit fails, none of it has happened, and each is taken by itself.
+        """
+        events: list[Event] = [first]
+        while self._inbox and isinstance(self._inbox[0], CommandReceived) and len(events) < TOGETHER:
+            events.append(self._inbox.popleft())
+        if len(events) == 1:
+            await self._take(first)
+            return
+        steps: list[Step] = []
+        for event in events:
+            before = steps[-1].state if steps else self._state
+            steps.append(step(before, event, self._clock.now(), self._policy))
+            self._cut(steps[-1])
+        if await self._committed(_joined(steps)):
+            self._happen(_joined(steps), durably=True)
+            return
+        for event in events:
+            await self._take(event)
+
     async def _take(self, event: Event) -> None:
         at = self._clock.now()
         if at.mono >= self._retry_at:
@@ -162,12 +191,20 @@ class Loop:
         Returns False where the commit failed: the step has not happened, and who waits for an answer is refused. Only
         what cuts power without a fact, or ends the daemon, happens all the same: the next commit carries it.
         """
-        for cut in result.safety:
-            self._safety(cut)
+        self._cut(result)
         durably = await self._committed(result)
         if not durably and not self._may_wait(result):
             self._refuse(result)
             return False
+        self._happen(result, durably=durably)
+        return True
+
+    def _cut(self, result: Step) -> None:
+        for cut in result.safety:
+            self._safety(cut)
+
+    def _happen(self, result: Step, *, durably: bool) -> None:
+        """Make a step's state the present one, and carry out its effects."""
         self._state = result.state
         for effect in result.effects:
             if not isinstance(effect, Energise) or self.journal_error is None:  # no power that might go unrecorded
@@ -175,7 +212,6 @@ class Loop:
         if result.facts and durably:
             self._heard()
         self.steps += 1
-        return True
 
     async def _committed(self, result: Step) -> bool:
         """Make a step durable; one without anything new is a chance to see whether a ledger that failed works again."""
@@ -209,3 +245,13 @@ class Loop:
             if isinstance(effect, Answer):
                 reason = self.journal_error or "the ledger cannot be written: check the disk's space"
                 self._perform(Answer(effect.call, Outcome(effect.outcome.command, Result.REJECTED, reason)))
+
+
+def _joined(steps: Sequence[Step]) -> Step:
+    """Return steps that follow one another as one."""
+    return Step(
+        safety=tuple(cut for one in steps for cut in one.safety),
+        state=steps[-1].state,
+        facts=tuple(fact for one in steps for fact in one.facts),
+        effects=tuple(effect for one in steps for effect in one.effects),
+    )

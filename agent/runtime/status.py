@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from agent.buffer.upkeep import LedgerView
 from agent.core.company import Company
-from agent.core.model import EvseId, IdToken, MilliAmp, Reading, Registration
+from agent.core.model import STATION, ConnectorStatus, EvseId, IdToken, MilliAmp, Reading, Registration
 from agent.core.ocpi import tariff_to_json
 from agent.core.state import EvseState, EvseView, MeterView, Session, StationState
 
@@ -178,6 +178,7 @@ def _connector(state: StationState, evse: EvseState, installed: Installed) -> Do
         "evse": _evse(evse, installed),
         "session": None if evse.session is None else _session(evse.session, evse.meter),
         "waiting": _waiting(state, evse),
+        "reservation": _reservation(state, evse),
     }
 
 
@@ -187,6 +188,17 @@ def _waiting(state: StationState, evse: EvseState) -> Document | None:
         return _waits(evse.grant.id_token, WaitsFor.CAR if evse.plugged_since is None else WaitsFor.CHARGER)
     asked = next((a for a in state.asking if a.evse == evse.id and a.pending and not a.stops), None)
     return None if asked is None else _waits(asked.id_token, WaitsFor.CENTRAL_SYSTEM)
+
+
+def _reservation(state: StationState, evse: EvseState) -> Document | None:
+    """Describe what an EVSE is reserved for, or connector 0 where it shows on this one; None where it is not."""
+    shows = evse.shown is not None and evse.shown[0] is ConnectorStatus.RESERVED
+    places = {evse.id, STATION} if shows else {evse.id}
+    found = [r for r in state.reservations.values() if r.evse in places]
+    found.sort(key=lambda r: (r.evse == STATION, r.until))
+    if not found:
+        return None
+    return {"id": found[0].id, "id_tag": found[0].id_token.masked, "until": _stamp(found[0].until)}
 
 
 def _waiting_anywhere(state: StationState) -> list[Document]:

@@ -51,6 +51,7 @@ class Book:
             automatic_payment=bool(terms.get("automaticPayment", False)),
             company=(device and device.company) or (token and token.company) or "",
             employee=(device and device.employee) or (token and token.employee) or "",
+            reservation_id=payload.get("reservationId"),
         )
 
     def _next_number(self) -> int:

@@ -13,6 +13,7 @@ from simulators.csms.breaking import Breaker
 from simulators.csms.charging import Profiles
 from simulators.csms.company import local_list, settings_of, verdict
 from simulators.csms.local_lists import next_version
+from simulators.csms.reserving import Reserver
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.errors import Misuse
@@ -34,6 +35,7 @@ class Commander:
         self._add_employer(commands)
         Profiles(self._csms, self._station).add_to(commands)
         Breaker(self._csms, self._station).add_to(commands)
+        Reserver(self._csms, self._station).add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:
         add = commands.add

@@ -245,6 +245,7 @@ class Session:
     company: str = ""
     employee: str = ""
     paid: Decimal | None = None
+    reservation_id: int | None = None
 
     @property
     def energy_wh(self) -> Decimal | None:

@@ -94,7 +94,7 @@ class Rig:
 
     async def start(self) -> None:
         """Start the station; a reset starts it again by itself."""
-        plan = self.plan
+        plan, self.run = self.plan, None
         self._life = asyncio.create_task(self._live(plan))
         await self.csms.until(lambda: self._ended() or (self.run is not None and self.run.begun.is_set()), "a start")
         self._raise_if_dead()

@@ -155,7 +155,8 @@ WRONG: list[tuple[str, Payload, str]] = [
     ("DataTransfer", {}, "ProtocolError"),
     ("GetConfiguration", {"key": "x"}, "TypeConstraintViolation"),
     ("SetChargingProfile", {}, "ProtocolError"),
-    ("ReserveNow", {}, "NotSupported"),
+    ("ReserveNow", {}, "ProtocolError"),
+    ("TriggerMessage", {"requestedMessage": "Authorize"}, "PropertyConstraintViolation"),
 ]
 
 RIGHT: list[tuple[str, Payload, str]] = [
@@ -168,6 +169,8 @@ RIGHT: list[tuple[str, Payload, str]] = [
     ("RemoteStartTransaction", {"idTag": "A", "connectorId": 9}, "Rejected"),
     ("RemoteStopTransaction", {"transactionId": 77}, "Rejected"),
     ("ChangeAvailability", {"connectorId": 9, "type": "Inoperative"}, "Rejected"),
+    ("CancelReservation", {"reservationId": 9}, "Rejected"),
+    ("TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": 9}, "Rejected"),
 ]
 
 

@@ -145,7 +145,13 @@ async def test_it_commands_nothing_and_reads_what_it_likes(tmp_path: Path) -> No
         for action, payload in (pushed("CompanySettings", {"version": 9}), pushed("CompanyLink", {"status": "Linked"})):
             assert (await registrant.call(action, payload))["status"] == "Rejected"
         assert await registrant.call("GetLocalListVersion", {}) == {"listVersion": 0}
-        asked: Payload = {"connectorId": 1, "duration": 60}
+        for message in ("Heartbeat", "StatusNotification", "MeterValues"):
+            asked: Payload = {"requestedMessage": message}
+            before = len(registrant.of(message)), len(station.employer.of(message))
+            assert await registrant.call("TriggerMessage", asked) == {"status": "Accepted"}
+            await registrant.wait_for(message, before[0] + 1)
+            assert len(station.employer.of(message)) == before[1]
+        asked = {"connectorId": 1, "duration": 60}
         assert (await registrant.call("GetCompositeSchedule", asked))["status"] == "Accepted"
         answer = await registrant.call("GetConfiguration", {"key": ["NumberOfConnectors"]})
         assert answer["configurationKey"][0]["value"] == "1"

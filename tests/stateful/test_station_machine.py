@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from agent.core.booking import remaining_s
 from agent.core.charging_commands import ClearChargingProfiles, GetCompositeSchedule, SetChargingProfile
 from agent.core.charging_profile import ChargingProfile, Kind, Purpose, RateUnit, Schedule, SchedulePeriod
 from agent.core.commands import (
@@ -38,7 +39,7 @@ from agent.core.commands import (
     UnlockConnector,
 )
 from agent.core.company import LinkAnswer, LinkState
-from agent.core.effects import Answer, AskCsms, Energise, Unlock
+from agent.core.effects import Answer, AskCsms, Energise, ReportTriggered, Unlock
 from agent.core.events import (
     AuthorizationAnswered,
     CardPresented,
@@ -66,10 +67,12 @@ from agent.core.model import (
     billed,
 )
 from agent.core.policy import EvsePolicy, Policy
+from agent.core.reservation_commands import CancelReservation, ReserveNow
 from agent.core.settings import Settings
-from agent.core.state import Card, EvseState
+from agent.core.state import Card, EvseState, StationState
 from agent.core.station import step
 from agent.core.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
+from agent.core.trigger_commands import Trigger, TriggerMessage
 from agent.core.turn import Step
 from tests.unit.core.charger import ALICE, BOB, ONE, PRIVATE, TWO, Charger, Site, known
 
@@ -163,11 +166,26 @@ class Wall(Charger):
         if self.state is not before:
             for fact in result.facts:
                 self._record(fact)
+                self._reserved(before, fact)
+            for told in result.effects:
+                session = self.state.evse(told.evse).session if isinstance(told, ReportTriggered) else None
+                assert session is None or session.profile is Profile.FLEET, "a private session's values leave"
             self._power(result)
             for evse in self.state.evses:
                 self._balance(evse)
             self._forget()
         return result
+
+    def _reserved(self, before: StationState, fact: Fact) -> None:
+        """Check that whoever starts on a reserved EVSE is meant by the reservation, and uses it up."""
+        if not isinstance(fact, SessionStarted):
+            return
+        live = [r for r in before.reservations.values() if remaining_s(r, self.at) > 0]
+        own = [r.id for r in live if r.evse == fact.evse]
+        used = fact.booked.id if fact.booked else None
+        assert own in ([], [used]), "somebody charges where it is reserved for others"
+        assert used not in self.state.reservations, "a reservation is used, and stands still"
+        assert used is None or used in [r.id for r in live]
 
     def _forget(self) -> None:
         """Keep of the past only what the rules look at: an example has thousands of steps."""
@@ -419,6 +437,8 @@ class StationMachine(RuleBasedStateMachine):
             st.builds(ChangeSetting, st.just("connection_timeout_s"), st.sampled_from([0, 2, 60])),
             st.builds(ChangeSetting, st.just("local_pre_authorize"), st.booleans()),
             st.builds(ChangeSetting, st.just("unlock_on_ev_disconnect"), st.booleans()),
+            st.builds(CancelReservation, st.integers(1, 3)),
+            st.builds(TriggerMessage, st.sampled_from(Trigger), st.sampled_from([None, STATION, *EVSES])),
             st.builds(SendLocalList, st.integers(0, 3), LISTS, full=st.booleans()),
             st.builds(LinkCompany, st.sampled_from(["ACME", "OTHER"])),
             st.just(UnlinkCompany()),
@@ -428,6 +448,19 @@ class StationMachine(RuleBasedStateMachine):
     )
     def something_is_asked_for(self, command: Command, origin: str) -> None:
         self.wall.command(command, origin)
+
+    @rule(
+        number=st.integers(1, 3),
+        evse=st.sampled_from([STATION, *EVSES]),
+        token=st.sampled_from(CARDS),
+        group=st.sampled_from([None, FAMILY]),
+        seconds=st.sampled_from([0, 5, 90, 4000]),
+    )
+    def something_is_reserved(
+        self, *, number: int, evse: EvseId, token: IdToken, group: IdToken | None, seconds: int
+    ) -> None:
+        until = self.wall.wall + timedelta(seconds=seconds)
+        self.wall.command(ReserveNow(number, evse, token, group, until))
 
     @rule()
     def somebody_asks_for_the_plug(self) -> None:
@@ -526,7 +559,10 @@ class StationMachine(RuleBasedStateMachine):
             site.plugged = site.charging = False
         self.wall.command(ChangeSetting("stop_on_ev_disconnect", value=True))
         self.wall.command(ChangeSetting("connection_timeout_s", 60))
+        for number in (1, 2, 3):
+            self.wall.command(CancelReservation(number))
         self.wall.run(90)
+        assert not self.wall.state.reservations
         while self.wall.locks:
             self.wall.move_lock(opened=True)
         assert self.wall.answered == self.wall.unlockers, "somebody who asked for the plug was never answered"

@@ -23,7 +23,7 @@ MOST: Final = 2**31 - 1
 LIST_LENGTH: Final = 20
 """Members of a measurand list."""
 VALUE_LENGTH: Final = 500
-PROFILES: Final = ("Core", "LocalAuthListManagement", "SmartCharging")
+PROFILES: Final = ("Core", "LocalAuthListManagement", "Reservation", "SmartCharging", "RemoteTrigger")
 """Feature profiles that are built; actions of others are answered NotSupported."""
 ROTATIONS: Final = frozenset({"NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR"})
 
@@ -218,6 +218,8 @@ KEYS: Final = _table((
     _setting("MeterValueSampleInterval", "sample_interval_s", parse_integer()),
     _setting("MinimumStatusDuration", "minimum_status_duration_s", parse_integer()),
     _fixed("NumberOfConnectors", lambda station: station.connectors),
+    _setting("ReservationEnabled", "reservation_enabled", parse_boolean),
+    _fixed("ReserveConnectorZeroSupported", lambda station: station.settings.reserve_connector_zero),
     _setting("ResetRetries", "reset_retries", parse_integer()),
     _fixed("SendLocalListMaxLength", lambda _: local_list.LONGEST),
     _fixed("StopTransactionMaxMeterValues", lambda _: transaction_data.MOST),

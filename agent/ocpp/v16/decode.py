@@ -41,10 +41,12 @@ from agent.core.commands import (
 )
 from agent.core.errors import RpcError
 from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
+from agent.core.reservation_commands import ReserveNow
+from agent.core.trigger_commands import TriggerMessage
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
-from agent.ocpp.v16 import charging, configuration
+from agent.ocpp.v16 import charging, configuration, reservations, triggers
 
 Decoded = Command | Immediate
 
@@ -98,7 +100,8 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
         case GetLocalListVersion():
             return {"listVersion": local_list.SWITCHED_OFF if outcome.list_version is None else outcome.list_version}
         case _:
-            return {"status": _status(command, outcome)}
+            own = ANSWERS.get(type(command))
+            return {"status": _status(command, outcome)} if own is None else own(outcome)
 
 
 def _status(command: Command, outcome: Outcome) -> str:
@@ -227,6 +230,12 @@ def _list_version(_payload: JsonObject, _station: StationView) -> Decoded:
     return GetLocalListVersion()
 
 
+#: Command whose answer has words of its own -> what makes it.
+ANSWERS: Final[Mapping[type, Callable[[Outcome], JsonObject]]] = {
+    ReserveNow: reservations.answer,
+    TriggerMessage: triggers.answer,
+}
+
 #: Action -> what makes a command of its payload, which is valid by then.
 DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "RemoteStartTransaction": _remote_start,
@@ -241,6 +250,10 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "UnlockConnector": _unlock,
     "ChangeAvailability": _change_availability,
     **charging.DECODERS,
+    "ReserveNow": reservations.reserve,
+    "CancelReservation": reservations.cancel,
+    "TriggerMessage": triggers.plain,
+    "ExtendedTriggerMessage": triggers.extended,
 }
 
 

@@ -12,14 +12,17 @@ from agent.core.effects import ReportStatus
 from agent.core.facts import HeldDropped, HeldReleased, MeterSampled, SessionEnded, SessionSampled, SessionStarted
 from agent.core.model import IdToken, Reading, ReadingContext
 from agent.core.settings import Settings
+from agent.core.trigger_commands import Trigger
 from agent.ocpp.dialect import Call, Encoded, Identity, NotYet, Skip, stamp
 from agent.ocpp.rpc import JsonObject
+from agent.ocpp.v16 import triggers
 from agent.ocpp.v16.measurands import sampled_values, whole
 from agent.ocpp.v16.transaction_data import transaction_data
 from agent.ports import OutboxRow
 
 NO_TRANSACTION: Final = -1
 INFO_LENGTH: Final = 50
+REGISTER: Final = "Energy.Active.Import.Register"
 
 #: Readings that are sent only while sampling is switched on, since they come between the samples.
 BETWEEN: Final = frozenset({ReadingContext.OTHER, ReadingContext.INTERRUPTION_BEGIN, ReadingContext.INTERRUPTION_END})
@@ -66,10 +69,16 @@ def transfer(vendor: str, message: str, data: str) -> Call:
     return Call("DataTransfer", {"vendorId": vendor, "messageId": message, "data": data})
 
 
-def triggered(evse: int, reading: Reading, transaction: int | str | None, settings: Settings) -> Call | None:
-    """Return MeterValues with the latest values, None where the meter tells none of those that are configured."""
+def triggered(evse: int, reading: Reading, transaction: int | str | None, settings: Settings) -> Call:
+    """Return MeterValues with the latest values; the register alone where the meter tells none of those configured."""
     values = sampled_values(reading, settings.sampled_measurands, ReadingContext.TRIGGER)
-    return _meter_values(evse, reading, values, transaction) if values else None
+    values = values or sampled_values(reading, (REGISTER,), ReadingContext.TRIGGER)
+    return _meter_values(evse, reading, values, transaction)
+
+
+def progress(trigger: Trigger) -> Call:
+    """Return the message that tells how a transfer stands."""
+    return triggers.progress(trigger)
 
 
 def encode(row: OutboxRow, settings: Settings) -> Encoded:
@@ -88,15 +97,15 @@ def encode(row: OutboxRow, settings: Settings) -> Encoded:
 
 
 def _start(fact: SessionStarted) -> Call:
-    return Call(
-        "StartTransaction",
-        {
-            "connectorId": int(fact.evse),
-            "idTag": fact.id_token.value,
-            "meterStart": whole(fact.reading.register),
-            "timestamp": stamp(fact.at.wall),
-        },
-    )
+    payload: JsonObject = {
+        "connectorId": int(fact.evse),
+        "idTag": fact.id_token.value,
+        "meterStart": whole(fact.reading.register),
+        "timestamp": stamp(fact.at.wall),
+    }
+    if fact.booked is not None:
+        payload["reservationId"] = fact.booked.id
+    return Call("StartTransaction", payload)
 
 
 def _sample(row: OutboxRow, fact: SessionSampled, settings: Settings) -> Encoded:

@@ -1,4 +1,4 @@
-"""Cases 24 to 37 without RemoteTrigger (30) and AuthorizationKey (32): how the station registers."""
+"""Cases 24 to 37 without triggers (30, beside those) and AuthorizationKey (32): how the station registers."""
 
 from __future__ import annotations
 

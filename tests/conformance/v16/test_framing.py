@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from agent.buffer.database import Database, Statement
 from agent.ocpp.backoff import Backoff
 from tests.conformance.csms import Late, Raw, Refuse, Silence
 from tests.conformance.rig import Rig
@@ -317,6 +319,14 @@ async def test_case_018_the_same_call_again_before_its_answer(rig: Rig) -> None:
     assert len(csms.of("StartTransaction")) == 1
 
 
+async def test_case_018_an_id_used_again_for_another_call(rig: Rig) -> None:
+    csms = await rig.ready()
+    await csms.begin("ClearCache", {}, "same", owed=False)
+    await csms.begin("RemoteStopTransaction", {"transactionId": 1}, "same", owed=False)
+    assert await csms.value("NumberOfConnectors") == "1"
+    assert len(csms.connections) == 1
+
+
 async def test_case_019_response_time_out(rig: Rig) -> None:
     csms = await rig.ready(MessageTimeout=1, HeartbeatInterval=1)
     csms.once("Heartbeat", Silence())
@@ -360,6 +370,45 @@ async def test_case_022_fifty_calls_at_once(rig: Rig) -> None:
     await csms.until(lambda: all(a.answer.done() for a in asked), "all answers")
     assert csms.answers == [a.message_id for a in asked]
     assert [a.frame[2]["unknownKey"] for a in asked] == [[f"Key{n}"] for n in range(50)]
+
+
+@pytest.mark.parametrize("commit_s", [0.1, 0.4])
+async def test_case_022_fifty_calls_at_once_while_the_ledger_is_slow(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, commit_s: float
+) -> None:
+    csms = await rig.ready(MeterValueSampleInterval=1)
+    await rig.charging()
+    write = Database.write
+
+    async def slowly(self: Database, statements: Sequence[Statement]) -> None:
+        await asyncio.sleep(commit_s)
+        await write(self, statements)
+
+    monkeypatch.setattr(Database, "write", slowly)
+    rig.tap("CARD1")
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("ChangeConfiguration", {"key": "MessageTimeout", "value": f"{30 + n}"}) for n in range(20)
+    ]
+    calls += [("GetConfiguration", {"key": ["MessageTimeout"]}), ("ClearCache", {})] * 10
+    calls += [("TriggerMessage", {"requestedMessage": "Heartbeat"}), ("Foo", {})] * 5
+    asked = [await csms.begin(action, payload) for action, payload in calls]
+    await csms.until(lambda: all(a.answer.done() for a in asked), "all answers")
+    waited = [a.answered_at - a.at for a in asked if a.answered_at is not None]
+    assert max(waited) < 1, waited
+    assert csms.answers[-50:] == [a.message_id for a in asked]
+    assert await csms.value("MessageTimeout") == "49"
+    await csms.expect("StopTransaction")
+
+
+async def test_case_023_a_mebibyte(rig: Rig) -> None:
+    csms = await rig.ready()
+    text = "x" * (2**20 - 200)
+    transfer = await csms.call("DataTransfer", vendorId="somebody", data=text)
+    assert transfer == {"status": "UnknownVendorId"}
+    assert await csms.refused("ChangeConfiguration", {"key": "MessageTimeout", "value": text})
+    answer = await csms.call("GetConfiguration", key=[f"{n:050}" for n in range(15_000)])
+    assert len(answer["unknownKey"]) == 15_000
+    assert len(csms.connections) == 1
 
 
 async def test_case_023_large_messages(rig: Rig) -> None:

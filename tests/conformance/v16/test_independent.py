@@ -13,6 +13,7 @@ from ocpp.v16.enums import (
     ChargingProfileKindType,
     ChargingProfilePurposeType,
     ChargingRateUnitType,
+    MessageTrigger,
     UpdateType,
 )
 
@@ -98,6 +99,11 @@ ASKED: list[tuple[Any, str | None]] = [
     (call.SendLocalList(1, UpdateType.differential, []), "VersionMismatch"),
     (call.RemoteStopTransaction(4711), "Rejected"),
     (call.UnlockConnector(1), "NotSupported"),
+    (call.TriggerMessage(MessageTrigger.status_notification), "Accepted"),
+    (call.TriggerMessage(MessageTrigger.heartbeat), "Accepted"),
+    (call.ReserveNow(1, "2099-01-01T00:00:00Z", "CARD9", 5), "Accepted"),
+    (call.CancelReservation(5), "Accepted"),
+    (call.CancelReservation(5), "Rejected"),
     (call.GetCompositeSchedule(1, 60), "Accepted"),
     (call.SetChargingProfile(1, PROFILE), "Accepted"),
     (call.GetCompositeSchedule(1, 60), "Accepted"),
@@ -114,7 +120,7 @@ async def test_every_answer_keeps_to_the_schemas(rig: Rig, library: Library) -> 
     assert library.errors == []
 
 
-UNSUPPORTED: list[Any] = [call.CancelReservation(1)]
+UNSUPPORTED: list[Any] = [call.GetDiagnostics("ftp://127.0.0.1/")]
 
 
 async def test_what_is_not_built_is_said_as_the_specification_spells_it(library: Library) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ import pytest
 from agent.buffer.database import open_database
 from agent.buffer.file import LEDGER
 from agent.buffer.journal import PreviousRun, SqliteJournal
+from agent.core.booking import Reservation
 from agent.core.company import Company
 from agent.core.errors import JournalFull
 from agent.core.facts import Fact, HeldDropped, HeldReleased
@@ -61,6 +63,7 @@ async def test_a_new_ledger_has_no_state(tmp_path: Path) -> None:
 async def test_state_and_facts_are_there_after_a_restart(tmp_path: Path) -> None:
     fact = started()
     card = Card(IdToken("04a1"), Profile.PRIVATE, number="NL-1", blocked="")
+    until = datetime(2026, 11, 18, tzinfo=UTC)
     slices = Durable(
         sessions={EvseId(1): running(fact)},
         availability={EvseId(1): Availability(), EvseId(2): Availability(operative=False, scheduled=True)},
@@ -69,6 +72,7 @@ async def test_state_and_facts_are_there_after_a_restart(tmp_path: Path) -> None
         company=Company(code="ACME"),
         ids=IdSource("seed", 7),
         station=Availability(operative=False),
+        reservations={7: Reservation(7, EvseId(0), IdToken("04a1"), IdToken("G"), at(5), until)},
     )
     async with opened(tmp_path) as ledger:
         await commit(ledger, fact, slices=slices)

@@ -248,6 +248,13 @@ def test_a_card_without_a_session_is_shown_with_what_it_waits_for(reason: str, w
     assert "all is well" in text
 
 
+def test_a_reservation_is_shown_with_its_end() -> None:
+    document = copy.deepcopy(GOOD)
+    until = "2026-11-21T12:30:00.000Z"
+    document["connectors"][0]["reservation"] = {"id": 7, "id_tag": "******E5F6", "until": until}
+    assert "reserved for card ******E5F6 until 2026-11-21 13:30" in " ".join(status_text(document, ZONE).split())
+
+
 def test_a_narrow_terminal_gets_narrow_lines() -> None:
     text = status_text(GOOD, ZONE, 40)
     assert max(len(line) for line in text.splitlines()) <= 40

@@ -25,7 +25,6 @@ from agent.core.commands import (
     ResetSetting,
     Result,
     StopSession,
-    TriggerMessage,
     UnlockConnector,
 )
 from agent.core.company import CompanySettings, LinkState
@@ -283,10 +282,9 @@ def test_a_transaction_that_is_ending_cannot_be_stopped_again() -> None:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def test_unlocking_and_triggers_are_not_supported_and_leave_the_session_alone() -> None:
+def test_unlocking_is_not_supported_and_leaves_the_session_alone() -> None:
     c = charging()
     assert c.command(UnlockConnector(ONE)).result is Result.NOT_SUPPORTED
-    assert c.command(TriggerMessage("MeterValues", ONE)).result is Result.NOT_SUPPORTED
     assert c.phase == "charging"
 
 

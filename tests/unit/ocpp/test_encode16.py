@@ -259,7 +259,9 @@ def test_triggered_values_carry_their_context_and_a_transaction_only_where_there
     assert payload["meterValue"][0]["sampledValue"][0]["context"] == "Trigger"
     _, payload = checked(encode.triggered(1, READING, 5, Settings()))
     assert payload["transactionId"] == 5
-    assert encode.triggered(1, READING, 5, Settings(sampled_measurands=())) is None
+    _, payload = checked(encode.triggered(1, READING, 5, Settings(sampled_measurands=())))
+    (value,) = payload["meterValue"][0]["sampledValue"]
+    assert value["measurand"] == "Energy.Active.Import.Register"
 
 
 def test_a_suffix_picks_one_phase() -> None:

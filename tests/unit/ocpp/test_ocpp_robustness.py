@@ -11,11 +11,12 @@ import pytest
 
 from agent.core.commands import ClearCache, Outcome, RemoteStop, Result
 from agent.core.company import Company
-from agent.core.effects import Answer, AskCsms, SendCompanyLink, SendCompanyUnlink, SendTriggered, Trigger
+from agent.core.effects import Answer, AskCsms, SendCompanyLink, SendCompanyUnlink, SendTriggered
 from agent.core.errors import JournalCorrupt
 from agent.core.events import LinkAnswered, LinkFailure, StartAnswered
 from agent.core.model import ConnectorStatus, IdToken
 from agent.core.settings import Settings
+from agent.core.trigger_commands import Trigger
 from agent.ocpp import negotiate
 from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.connection import UNREAD_ANSWERS, Connection
@@ -152,7 +153,7 @@ async def test_other_messages_flow_while_a_message_of_a_session_waits_for_its_ne
         await eventually(lambda: any(what == "failed" for what, _ in station.lane.doings))
         station.show(Status.FINISHING)
         station.service.perform(AskCsms(1, CARD))
-        station.service.perform(SendTriggered(Trigger.HEARTBEAT))
+        station.service.perform(SendTriggered("cloud", Trigger.HEARTBEAT))
         await eventually(lambda: len(central.calls) == 6)
         assert set(central.actions()[3:]) == {"StatusNotification", "Authorize", "Heartbeat"}
         assert station.service.status().queued == 2

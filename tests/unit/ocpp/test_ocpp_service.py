@@ -32,7 +32,6 @@ from agent.core.effects import (
     SendCompanyUnlink,
     SendTriggered,
     Stop,
-    Trigger,
 )
 from agent.core.events import (
     AuthorizationAnswered,
@@ -56,6 +55,7 @@ from agent.core.model import (
     TokenStatus,
 )
 from agent.core.settings import Settings
+from agent.core.trigger_commands import Trigger
 from tests.unit.ocpp.central import (
     NOW,
     Central,
@@ -263,7 +263,7 @@ async def test_a_lost_registration_is_made_anew_after_a_pause() -> None:
         await station.accepted()
         station.show(Status.AVAILABLE)
         await eventually(lambda: statuses(central))
-        station.service.perform(SendTriggered(Trigger.HEARTBEAT))
+        station.service.perform(SendTriggered("cloud", Trigger.HEARTBEAT))
         await eventually(lambda: len(central.of("BootNotification")) == 2)
         await eventually(lambda: len(statuses(central)) == 2)
         assert central.actions()[-2:] == ["BootNotification", "StatusNotification"]
@@ -668,17 +668,28 @@ async def test_calls_are_answered_while_ours_waits_in_the_order_in_which_they_ca
         await station.accepted()
         station.service.perform(AskCsms(1, CARD))
         await eventually(lambda: central.of("Authorize"))
+        await central.send(2, "s0", "ClearCache", {})
         await central.send(2, "s1", "GetConfiguration", {"key": ["HeartbeatInterval"]})
         await central.send(2, "s2", "Foo", {})
         await central.send(2, "s3", "GetConfiguration", {})
-        await eventually(lambda: len(station.commands()) == 2)
+        await eventually(lambda: len(station.commands()) == 3)
         assert central.replies == []
         for event in reversed(station.commands()):
             outcome = Outcome(event.command, Result.ACCEPTED, settings=station.settings)
             station.service.perform(Answer(event.call, outcome))
-        await eventually(lambda: len(central.replies) == 3)
-        assert [(r[0], r[1]) for r in central.replies] == [(3, "s1"), (4, "s2"), (3, "s3")]
-        assert central.replies[0][2]["configurationKey"][0]["key"] == "HeartbeatInterval"
+        await eventually(lambda: len(central.replies) == 4)
+        assert [(r[0], r[1]) for r in central.replies] == [(3, "s0"), (3, "s1"), (4, "s2"), (3, "s3")]
+        assert central.replies[1][2]["configurationKey"][0]["key"] == "HeartbeatInterval"
+
+
+async def test_settings_are_read_at_once_where_nothing_that_came_before_may_still_change_them() -> None:
+    central = Central()
+    async with running(central) as station:
+        await station.accepted()
+        await central.send(2, "s1", "GetConfiguration", {"key": ["NumberOfConnectors"]})
+        await eventually(lambda: central.replies)
+        assert not station.commands()
+        assert central.replies[0][2]["configurationKey"][0]["key"] == "NumberOfConnectors"
 
 
 async def test_fifty_calls_at_once_are_all_answered_in_order() -> None:
@@ -727,7 +738,7 @@ async def test_a_large_message_is_taken() -> None:
     central = Central()
     async with running(central) as station:
         await station.accepted()
-        reply = await central.ask("ReserveNow", {"x": "y" * 2**20})
+        reply = await central.ask("Authorize", {"x": "y" * 2**20})
         assert reply[:3] == [4, "s1", "NotSupported"]
 
 
@@ -892,12 +903,18 @@ async def test_triggered_messages_leave_with_what_is_known() -> None:
         station.show(Status.CHARGING)
         station.report(started())
         await eventually(lambda: not station.lane.waiting)
-        station.service.perform(ReportTriggered(EvseId(1), SessionId("s1"), reading(1500)))
-        station.service.perform(SendTriggered(Trigger.HEARTBEAT))
-        station.service.perform(SendTriggered(Trigger.STATUS))
-        station.service.perform(SendTriggered(Trigger.BOOT))
-        await eventually(lambda: len(central.calls) == 6)
-        assert central.actions()[3:] == ["MeterValues", "Heartbeat", "StatusNotification"]
+        station.service.perform(ReportTriggered("cloud", EvseId(1), 41, reading(1500)))
+        station.service.perform(SendTriggered("cloud", Trigger.HEARTBEAT))
+        station.service.perform(SendTriggered("cloud", Trigger.STATUS))
+        station.service.perform(SendTriggered("cloud", Trigger.BOOT))
+        station.service.perform(SendTriggered("cloud", Trigger.FIRMWARE))
+        station.service.perform(SendTriggered("another", Trigger.HEARTBEAT))
+        station.service.perform(ReportTriggered("another", EvseId(1), 41, reading(1500)))
+        station.service.perform(SendTriggered("cloud", Trigger.DIAGNOSTICS))
+        await eventually(lambda: len(central.calls) == 8)
+        idle = ["FirmwareStatusNotification", "DiagnosticsStatusNotification"]
+        assert central.actions()[3:] == ["MeterValues", "Heartbeat", "StatusNotification", *idle]
+        assert {central.of(action)[0].payload["status"] for action in idle} == {"Idle"}
         assert central.of("MeterValues")[0].payload["transactionId"] == 41
 
 

@@ -33,16 +33,6 @@ def test_an_answer_that_needs_no_thought_keeps_its_turn_too() -> None:
     assert taken(replies) == ["answer", "malformed"]
 
 
-def test_an_id_that_comes_twice_is_answered_once_for_each_call() -> None:
-    replies = Replies()
-    replies.expect("a")
-    replies.expect("a")
-    replies.fill("a", "first")
-    replies.fill("a", "second")
-    replies.fill("a", "third")
-    assert taken(replies) == ["first", "second"]
-
-
 def test_a_call_that_comes_again_before_its_answer_gets_the_same_in_its_turn() -> None:
     replies = Replies()
     replies.repeat("a")
@@ -50,9 +40,9 @@ def test_a_call_that_comes_again_before_its_answer_gets_the_same_in_its_turn() -
     replies.repeat("a")
     replies.expect("b")
     replies.repeat("a")
-    replies.expect("a")
     replies.fill("a", "first")
     replies.fill("b", "other")
+    replies.expect("a")
     replies.fill("a", "second")
     assert taken(replies) == ["first", "first", "other", "first", "second"]
 
@@ -72,3 +62,25 @@ def test_it_is_full_when_too_many_wait() -> None:
         assert not replies.full
         replies.expect(str(number))
     assert replies.full
+
+
+def test_an_id_used_again_for_another_call_holds_up_nobody() -> None:
+    replies = Replies()
+    replies.expect("1")
+    replies.repeat("1")
+    replies.expect("1")
+    replies.expect("2")
+    replies.fill("2", "two")
+    assert replies.take() is None
+    replies.fill("1", "one")
+    assert [replies.take(), replies.take(), replies.take()] == ["one", "two", None]
+
+
+def test_an_empty_id_is_an_id_like_any_other() -> None:
+    replies = Replies()
+    replies.expect("a")
+    replies.repeat("a")
+    replies.expect("")
+    replies.fill("", "nothing")
+    replies.fill("a", "one")
+    assert taken(replies) == ["one", "one", "nothing"]

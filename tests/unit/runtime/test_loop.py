@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from agent.core.commands import BlockCard, CallRef, Result
+from agent.core.commands import BlockCard, CallRef, GetSettings, Result
 from agent.core.effects import Answer, Effect, Energise, Indicate, ReportStatus, SafetyEffect, Stop
 from agent.core.errors import JournalFull
 from agent.core.events import (
@@ -245,6 +245,36 @@ async def test_commands_are_never_dropped_however_many_polls_wait() -> None:
     loop.post(CommandReceived(CallRef("control", "7"), BlockCard(CARD, None)))
     await loop.drain()
     assert [e.call.message_id for e in diary.effects(Answer) if isinstance(e, Answer)] == ["7"]
+
+
+def blocks(*reasons: str) -> list[Event]:
+    cards = [IdToken(f"04{number:06}") for number in range(len(reasons))]
+    pairs = zip(cards, reasons, strict=True)
+    return [CommandReceived(CallRef("control", card.value), BlockCard(card, reason)) for card, reason in pairs]
+
+
+async def test_commands_that_wait_one_behind_the_other_share_a_commit_and_are_answered_after_it_in_order() -> None:
+    diary = Diary()
+    loop = a_loop(diary, HandClock())
+    asked = blocks(*"abcde")
+    await feed(loop, *asked)
+    assert diary.tries == 1
+    commit = next(i for i, line in enumerate(diary.lines) if isinstance(line, tuple))
+    answers = [line for line in diary.lines[commit:] if isinstance(line, Answer)]
+    assert [a.call.message_id for a in answers] == [f"04{n:06}" for n in range(5)]
+    assert {a.outcome.result for a in answers} == {Result.ACCEPTED}
+    assert len(loop.state.tokens.cards) == 6
+
+
+async def test_commands_whose_common_commit_fails_are_taken_each_by_itself() -> None:
+    diary = Diary(full=True)
+    loop = a_loop(diary, HandClock())
+    reads = CommandReceived(CallRef("control", "read"), GetSettings())
+    await feed(loop, blocks("a")[0], reads, *blocks("b", "c")[1:])
+    answers = [a for a in diary.effects(Answer) if isinstance(a, Answer)]
+    results = [(a.call.message_id, a.outcome.result) for a in answers]
+    assert results == [("04000000", Result.REJECTED), ("read", Result.ACCEPTED), ("04000001", Result.REJECTED)]
+    assert len(loop.state.tokens.cards) == 1
 
 
 async def test_facts_reach_the_journal_in_the_step_that_made_them() -> None:

@@ -6,16 +6,19 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from agent.core.asking import Asking
+from agent.core.booking import Reservation
 from agent.core.commands import BlockCard, CallRef, LinkCompany
 from agent.core.company import Company, CompanySettings, LinkState
 from agent.core.events import CommandReceived, Event, MeterFailed, MeterRead
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
 from agent.core.model import (
+    STATION,
     ConnectorStatus,
     ErrorCode,
     EvseId,
@@ -130,7 +133,7 @@ CONTRACT = """
                  "evse": {"ok": true, "state": "A", "connected": false, "charging": false,
                           "current_limit_a": 16.0, "charging_profile": null, "faults": [],
                           "warnings": [], "last_error": null},
-                 "session": null, "waiting": null}],
+                 "session": null, "waiting": null, "reservation": null}],
  "waiting": [],
  "deliveries": [],
  "report_to": []}
@@ -206,6 +209,7 @@ def test_a_station_that_has_heard_of_nothing_claims_nothing() -> None:
                 },
                 "session": None,
                 "waiting": None,
+                "reservation": None,
             }
         ],
         "waiting": [],
@@ -489,3 +493,19 @@ def test_doubts_about_a_controllers_settings_are_shown_beside_it() -> None:
     installed = Installed("abb_b21", evse_warnings=("watchdog (register 257) is 0 and does not take 15000",))
     evse = part(GOOD, "evse", replace(SERVICES, installed={EvseId(1): installed}))
     assert evse["warnings"] == ["watchdog (register 257) is 0 and does not take 15000"]
+
+
+def test_a_reservation_is_shown_on_its_connector_and_one_of_any_where_it_shows() -> None:
+    until = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+    made = Instant(1.0, until)
+    own = Reservation(7, ONE, IdToken("04A1B2C3D4"), None, made, until)
+    reserved = (ConnectorStatus.RESERVED, ErrorCode.NO_ERROR)
+    evse, shows = EvseState(ONE), EvseState(ONE, shown=reserved)
+    told = {"id": 7, "id_tag": "******C3D4", "until": "2026-11-21T12:30:00.000Z"}
+    for state, expected in (
+        (StationState((evse,), reservations={7: own}), told),
+        (StationState((evse,), reservations={7: replace(own, evse=STATION)}), None),
+        (StationState((shows,), reservations={7: replace(own, evse=STATION)}), told),
+    ):
+        document: Any = status_document(state, SERVICES)
+        assert document["connectors"][0]["reservation"] == expected
