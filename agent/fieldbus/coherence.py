@@ -63,6 +63,8 @@ def chain_faults(chain: Chain | None, points: Points) -> Iterator[str]:
                 yield f"points.{group}.{name}.function: {point.function} is not allowed: that of the chain"
     if chain is None:
         return
+    if chain.marker >> 32:
+        yield f"chain.marker: {chain.marker:#x} is not allowed: two registers"
     yield from (f"chain.{key}: is empty" for key in ("starts", "models") if not getattr(chain, key))
     yield from (f"chain.models.{name}: is empty: the ids of a model" for name, ids in chain.models.items() if not ids)
 

@@ -9,7 +9,7 @@ from decimal import ROUND_FLOOR, Decimal
 from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from agent.fieldbus.registers import EXACT, FLOATS, WIDTH, WireType, WordOrder, decode, encode, pattern, scaled, step
 
@@ -41,7 +41,9 @@ Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Function = Literal[1, 2, 3, 4]
 """What is read: 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers."""
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
-Pattern = Annotated[int, BeforeValidator(_bits), Field(ge=0)]
+BITS_SCHEMA: Final = {"anyOf": [{"type": "string", "pattern": "^0[xX][0-9A-Fa-f]+$"}, {"type": "integer"}]}
+"""What editors are told of ``Pattern``."""
+Pattern = Annotated[int, BeforeValidator(_bits), Field(ge=0), WithJsonSchema(BITS_SCHEMA)]
 Unit = Literal["", "A", "V", "W", "Wh", "Hz", "VA", "VAh", "var", "varh", "s", "°C"]
 """SI, after scaling; energy in Wh."""
 Word = int | str
@@ -229,7 +231,7 @@ class Chain(Section):
 
     function: Literal[3, 4]
     starts: tuple[Address, ...]
-    marker: Annotated[Pattern, Field(le=0xFFFFFFFF)]
+    marker: Pattern
     models: Mapping[Name, tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...]]
     end: Annotated[int, Field(ge=0, le=0xFFFF)] = 0xFFFF
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a meter on a real pseudo-terminal, for meters of three kinds: nothing is invented, nothing is final."""
+"""What goes wrong with a meter on a pseudo-terminal, for three kinds: nothing is invented, nothing is final."""
 
 from __future__ import annotations
 

@@ -38,11 +38,7 @@ IDENTITY = rtu(b"\x01\x03\xfc\x00\x00\x03")
 def image(vector: dict[str, Any] = ORDINARY) -> dict[tuple[int, int], int]:
     """Return the vector's registers, with those in front of them where it shows a part of a chain alone."""
     groups = [*vector["registers"].items(), *vector.get("in_front", {}).items()]
-    return {
-        (int(function), int(address)): word
-        for function, words in groups
-        for address, word in words.items()
-    }
+    return {(int(function), int(address)): word for function, words in groups for address, word in words.items()}
 
 
 def of(model: str = "eastron_sdm630_v2") -> Definition:
