@@ -34,7 +34,6 @@ def page_of(name: str, definition: Definition, image: Image | None = None) -> st
     form = f"{bus.baudrate} 8{bus.parity}{bus.stop_bits}, address {bus.address}; TCP port {bus.tcp_port}"
     bears = f"{bus.max_registers} registers per request, {bus.min_gap_ms} ms between two, {bus.timeout_ms} ms to answer"
     rows = [
-        Row("file", f"{clean(name)}: no errors"),
         Row("model", clean(definition.model)),
         Row("covers", clean(", ".join(definition.covers)) or NOTHING),
         Row("line", form),
@@ -43,7 +42,8 @@ def page_of(name: str, definition: Definition, image: Image | None = None) -> st
         *([] if definition.chain is not None and image is None else [Row("a poll", "; ".join(_requests(definition)))]),
     ]
     head = ("POINT", "READ", "FROM", "TYPE", "MEANS", *(("TOLD", "WORDS") if image is not None else ()))
-    return "\n".join(line(row) for row in rows) + "\n\n" + table(head, list(_points(definition, image)))
+    lines = (f"{clean(name)}: no errors", *(line(row) for row in rows))
+    return "\n".join(lines) + "\n\n" + table(head, list(_points(definition, image)))
 
 
 def _chain(definition: Definition) -> Iterator[Row]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DESCRIPTION: Final = """\
 Look for errors in a definition file and tell what it says. With the options of a line, named as in the configuration,
 the meter there is read with it, every value once; nothing is ever written. A known meter may be named by its id."""
+FILED: Final = "default: what the file says"
 TRANSPORTS: Final = ("rtu", "tcp", "rtu-over-tcp")
 
 
@@ -40,13 +41,15 @@ def register(commands: Commands, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="a definition file (.toml), or the id of a known meter")
     parser.add_argument("--transport", choices=TRANSPORTS, help="default: rtu, or tcp where there is a host")
-    parser.add_argument("--device", metavar="PATH", help="serial port")
-    parser.add_argument("--baudrate", metavar="BAUD", type=_within(300, 4_000_000, "baud rate"))
-    parser.add_argument("--parity", choices=("N", "E", "O"))
-    parser.add_argument("--stopbits", choices=(1, 2), type=int)
+    parser.add_argument("--device", metavar="PATH", help="serial port: /dev/ttyUSB0")
+    parser.add_argument("--baudrate", metavar="BAUD", type=_within(300, 4_000_000, "baud rate"), help=FILED)
+    parser.add_argument("--parity", choices=("N", "E", "O"), help=FILED)
+    parser.add_argument("--stopbits", choices=(1, 2), type=int, help=FILED)
     parser.add_argument("--host", metavar="HOST", help="of a meter or bridge on the network")
-    parser.add_argument("--port", metavar="PORT", type=_within(1, 65535, "port"))
-    parser.add_argument("--address", metavar="ADDRESS", type=_within(1, 255, "address"), help="Modbus address")
+    parser.add_argument("--port", metavar="PORT", type=_within(1, 65535, "port"), help=FILED)
+    parser.add_argument(
+        "--address", metavar="ADDRESS", type=_within(1, 255, "address"), help=f"Modbus address; {FILED}"
+    )
     parser.set_defaults(run=check)
 
 

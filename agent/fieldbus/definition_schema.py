@@ -35,7 +35,7 @@ def meter_schema() -> dict[str, Any]:
 
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without the alternative null, and without defaults that are null: TOML has no such value."""
-    kept = {key: _part(one) for key, one in node.items() if key != "default" or one is not None}
+    kept: dict[str, Any] = {key: _part(one) for key, one in node.items() if key != "default" or one is not None}
     only = kept.get("anyOf", ())
     return {**kept, **only[0]} if len(only) == 1 and kept.pop("anyOf") else kept
 
