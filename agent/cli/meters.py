@@ -130,13 +130,24 @@ def _live(options: argparse.Namespace, line: LineSettings) -> tuple[Definition, 
         async with wires.open():
             meter = open_meter(MeterSettings(options.file, line, options.address), wires, clock)
             image = await meter.image()
+            if _odd(meter.definition, image):  # a load that changed between two requests does not last
+                image = await meter.image()
+            errors = _odd(meter.definition, image)
             try:
                 await meter.read()
             except MeterCorrupt as error:
-                return meter.definition, image, (str(error),)
-            return meter.definition, image, () if meter.doubt is None else (meter.doubt,)
+                return meter.definition, image, (str(error), *errors)
+            return meter.definition, image, errors if meter.doubt is None else (meter.doubt, *errors)
 
     return asyncio.run(read())
+
+
+def _odd(definition: Definition, image: Image) -> tuple[str, ...]:
+    """Return what of the values cannot be together."""
+    from agent.meter.plausibility import odd
+
+    values = {name: value for name, value in definition.values(image).items() if isinstance(value, Decimal)}
+    return tuple(f"{found}; check types, scales and word orders of the file" for found in odd(values))
 
 
 def _line(options: argparse.Namespace) -> LineSettings | None:

@@ -21,6 +21,7 @@ from agent.fieldbus.chain import locate
 from agent.fieldbus.definition import BILLED, Definition, available, find
 from agent.fieldbus.line import LineSettings, NoAnswer, PortLost, Refused, WrongAnswer
 from agent.fieldbus.points import Image
+from agent.meter.plausibility import Oddity
 from agent.ports import Clock
 
 DEFINITIONS: Final = Path(__file__).with_name("definitions")
@@ -74,6 +75,7 @@ class ModbusMeter:
         self._named_misses = 0
         self._refused_all = False
         self._shy = 0
+        self._oddity = Oddity()
 
     @property
     def model(self) -> str:
@@ -95,7 +97,8 @@ class ModbusMeter:
             if seen is not None and not point.accepts(seen):
                 expected = ", ".join(str(word) for word in point.accept)
                 return f"{self._device.place}: {name} is {seen}, not one of {expected}; check the model ({self.model})"
-        return None
+        odd = self._oddity.lasting
+        return None if odd is None else f"{self._device.place}: {odd}; check the model ({self.model}) and the wiring"
 
     async def read(self) -> Reading:
         """Poll once; see the port. After a disturbance the register is read twice, and the identity again."""
@@ -192,6 +195,7 @@ class ModbusMeter:
         if energy < 0 or (frequency is not None and not FREQUENCY_HZ[0] <= frequency <= FREQUENCY_HZ[1]):
             seen = f"{energy:.3f} Wh" if energy < 0 else f"{frequency:.2f} Hz"
             raise MeterCorrupt(f"{self._device.place}: told {seen}, which cannot be; check the model ({self.model})")
+        self._oddity.heed(values)
         step = Wh(self.definition.step(BILLED, image))
         told = tuple(Value(name, number) for name, number in values.items())
         return Reading(at, Wh(energy), told, self.serial, step)

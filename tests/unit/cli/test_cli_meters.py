@@ -143,6 +143,11 @@ def test_a_meter_that_is_another_is_told_with_what_it_tells(capsys: pytest.Captu
         assert status == 1
         assert "1234567.0" in out
         assert "model_code is 137, not one of 112, 121, 0; check the model" in err
+        meter.pretended["voltage_l1"] = 23.0
+        assert (
+            "voltage_l1 is 23.0 V, not 80 to 300; check types, scales and word orders of the file"
+            in (run(capsys, "check", meter.model, "--host", "127.0.0.1", "--port", port)[2])
+        )
         meter.pretended["frequency"] = 500.0
         document = json.loads(run(capsys, "check", meter.model, "--host", "127.0.0.1", "--port", port, "--json")[1])
         assert document["values"]["frequency"] == 500

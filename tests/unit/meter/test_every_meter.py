@@ -86,3 +86,17 @@ async def test_another_meter_of_the_same_maker_is_doubted(model: str, at: str, w
     async with reading(meter, Transport.TCP) as read:
         await read.read()
         assert words in str(read.doubt)
+
+
+async def test_power_that_voltage_and_current_cannot_make_is_doubted_when_it_lasts() -> None:
+    meter = quick("eastron_sdm630_v2")
+    async with reading(meter, Transport.TCP) as read:
+        meter.pretended["power_l1"] = 36_720.0
+        await read.read()
+        assert read.doubt is None
+        for _ in range(4):
+            await read.read()
+        assert "power_l1 is 36720 W, but voltage and current make 3672 VA; check the model" in str(read.doubt)
+        meter.pretended.clear()
+        await read.read()
+        assert read.doubt is None
