@@ -112,7 +112,7 @@ def _reader(rfid: Rfid, hardware: Hardware) -> Iterator[Problem]:
 
 def _no_meter(keys: Keys, name: str, hardware: Hardware) -> Problem:
     models = available(hardware.meters)
-    covering = "" if similar(name, models) else _listed(f'"{model}"' for model in hardware.covering(name))
+    covering = "" if similar(name, models) else " or ".join(f'"{model}"' for model in hardware.covering(name))
     hint = f"; did you mean {covering}?" if covering else similar(name, models)
     words = f"is not known; available now: {_listed(models)}, or the path of a definition file (.toml)"
     return Problem(keys, f'"{name}" {words}{hint}')

@@ -308,6 +308,30 @@ async def test_a_frequency_that_is_not_told_is_no_fault(tmp_path: Path) -> None:
         assert "frequency" not in values(await at.meter.read())
 
 
+async def test_a_chain_is_walked_once_and_again_after_a_disturbance(tmp_path: Path) -> None:
+    words = image(VECTORS["sunspec_203"][0])
+    async with bench(tmp_path, of("sunspec_203"), words) as at:
+        first = await at.meter.read()
+        walked = len(at.slave.requests)
+        assert (await at.meter.read()).values == first.values
+        assert len(at.slave.requests) == walked + 1
+        at.slave.words = {(function, address + 10_000): word for (function, address), word in words.items()}
+        at.slave.script += [silence, silence]
+        with pytest.raises(MeterTimeout):
+            await at.meter.read()
+        second = await at.meter.read()
+        assert (second.register, second.values, second.serial) == (first.register, first.values, first.serial)
+
+
+async def test_a_device_without_the_chain_is_no_reading_until_it_has_one(tmp_path: Path) -> None:
+    async with bench(tmp_path, of("sunspec_203")) as at:
+        for _ in range(2):
+            with pytest.raises(MeterCorrupt, match="has no chain of models"):
+                await at.meter.read()
+        at.slave.words = image(VECTORS["sunspec_203"][0])
+        assert (await at.meter.read()).register == 1234567
+
+
 async def test_a_cancelled_poll_leaves_the_meter_usable(tmp_path: Path) -> None:
     async with bench(tmp_path) as at:
         at.slave.script.append(late(0.06))
