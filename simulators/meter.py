@@ -107,6 +107,7 @@ class Meter:
         powers = [self._sign * amps[phase] * volts[phase] if phase in self._phases else 0.0 for phase in PHASES]
         values: dict[str, Quantity] = {
             "frequency": self.hertz,
+            "frequency_hires": self.hertz,
             "serial_number": self.serial,
             "model_text": self.map.name,
         }
@@ -129,9 +130,11 @@ class Meter:
             "energy_import": imported,
             "energy_export": exported,
             "energy_sum": imported + exported,
-            "energy_import_t1": imported,
-            "energy_export_t1": exported,
+            "energy_import_t2": Decimal(0),
+            "energy_export_t2": Decimal(0),
         }
+        for copy in ("t1", "float", "resettable"):
+            energies |= {f"energy_import_{copy}": imported, f"energy_export_{copy}": exported}
         for phase in self._phases:
             energies[f"energy_import_l{phase + 1}"] = share + Decimal(self._imported[phase]) / MICRO
             energies[f"energy_export_l{phase + 1}"] = Decimal(self._exported[phase]) / MICRO

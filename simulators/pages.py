@@ -40,7 +40,9 @@ def introduce(
     parser: argparse.ArgumentParser, text: str, rows: Iterable[tuple[str, str]], *, kinds: str, examples: str
 ) -> None:
     """Say what a simulator is for, which there are, and how to begin."""
-    listed = textwrap.indent("\n".join(f"{name:<18}  {purpose}" for name, purpose in rows), "  ")
+    rows = tuple(rows)
+    width = max(len(name) for name, _ in rows)
+    listed = textwrap.indent("\n".join(f"{name:<{width}}  {purpose}" for name, purpose in rows), "  ")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = f"{text}\n\n{kinds}:\n{listed}"
     parser.epilog = f"for example:\n{examples}\n\n{WHILE_IT_RUNS}"

@@ -1,7 +1,8 @@
 """Register maps: what a meter measures, in words as they stand on the wire. One TOML file per model in ``wire/``.
 
 A file has ``name``, ``unit`` (the address it leaves the factory with), ``max_words`` (per request, exception 3 beyond
-it), optionally ``whole_values = true`` (a request that splits a value is refused) and ``line = {...}``, and per value:
+it), ``line = {...}``, optionally ``whole_values = true`` (a request that splits a value is refused) and ``whole =
+[[3, 64001, 27]]`` (function, address, count: what is answered as a whole or not at all), and per value:
 
     [[value]]
     name = "energy_import"    # see ``Meter.values``; any name where the value is fixed
@@ -13,6 +14,7 @@ it), optionally ``whole_values = true`` (a request that splits a value is refuse
     none = "FFFFFFFF"         # what stands for "no value"; NaN for f32 and f64 or zero where left out
     fixed = 0x0070            # the same raw value always: identity codes, scale factors
     length = 6                # registers of a text
+    alone = true              # stands there for a request of nothing else; for others the values before it do
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +59,13 @@ class Value:
     none: str | None = None
     fixed: Quantity = None
     length: int = 0
+    alone: bool = False
+
+    def shown_to(self, address: int, count: int) -> bool:
+        """Tell whether a request for these registers is answered with words of this value."""
+        if self.alone:
+            return (address, count) == (self.address, self.size)
+        return self.address < address + count and address < self.address + self.size
 
     @property
     def size(self) -> int:
@@ -111,10 +121,10 @@ def _pack(form: str, raw: Decimal) -> bytes:
     return struct.pack(form, max(low, min(high, int(raw))))
 
 
-def _iskra(raw: Decimal) -> bytes:
-    """A power of ten in the first byte, then a whole number of 24 bits; as many digits as fit."""
+def _iskra(raw: Decimal, limit: int) -> bytes:
+    """A power of ten in the first byte, then a whole number of 24 bits below a limit; as many digits as fit."""
     exponent = -6
-    while abs(raw.scaleb(-exponent)) >= 2 ** (MANTISSA_BITS - 1):
+    while abs(raw.scaleb(-exponent)) >= limit:
         exponent += 1
     mantissa = int(raw.scaleb(-exponent).to_integral_value())
     return struct.pack(">b", exponent) + (mantissa % 2**MANTISSA_BITS).to_bytes(3, "big")
@@ -126,8 +136,8 @@ def _iskra_factor(raw: Decimal) -> bytes:
 
 
 ISKRA: Final[Mapping[str, Callable[[Decimal], bytes]]] = {
-    "iskra_t5": _iskra,
-    "iskra_t6": _iskra,
+    "iskra_t5": partial(_iskra, limit=2**MANTISSA_BITS),
+    "iskra_t6": partial(_iskra, limit=2 ** (MANTISSA_BITS - 1)),
     "iskra_t7": _iskra_factor,
 }
 
@@ -141,6 +151,7 @@ class RegisterMap:
     max_words: int
     values: tuple[Value, ...]
     whole_values: bool = False
+    whole: tuple[tuple[int, int, int], ...] = ()
     line: Mapping[str, Any] | None = None
 
     def read(
@@ -154,9 +165,11 @@ class RegisterMap:
         function, address, count = span
         if count > self.max_words:
             raise Refused(ILLEGAL_VALUE)
+        if any(_cuts(block, span) for block in self.whole):
+            raise Refused(ILLEGAL_ADDRESS)
         words: dict[int, int] = {}
         for value in self.values:
-            if value.function == function and value.address < address + count and address < value.address + value.size:
+            if value.function == function and value.shown_to(address, count):
                 inside = address <= value.address and value.address + value.size <= address + count
                 if self.whole_values and not inside:
                     raise Refused(ILLEGAL_ADDRESS)
@@ -165,6 +178,12 @@ class RegisterMap:
         if not lenient and any(place not in words for place in wanted):
             raise Refused(ILLEGAL_ADDRESS)
         return [words.get(place, 0) for place in wanted]
+
+
+def _cuts(block: tuple[int, int, int], span: tuple[int, int, int]) -> bool:
+    """Tell whether a request is for a part of a block that is read as a whole."""
+    same = block[0] == span[0] and block[1] < span[1] + span[2] and span[1] < block[1] + block[2]
+    return same and block[1:] != span[1:]
 
 
 def models() -> tuple[str, ...]:
@@ -184,7 +203,8 @@ def read_map(text: str) -> RegisterMap:
     """Return the register map that a TOML text describes."""
     entries = tomllib.loads(text, parse_float=Decimal)
     values = tuple(_value(entry) for entry in entries.pop("value"))
-    return RegisterMap(values=values, **entries)
+    whole = tuple((function, address, count) for function, address, count in entries.pop("whole", ()))
+    return RegisterMap(values=values, whole=whole, **entries)
 
 
 def _value(entry: dict[str, Any]) -> Value:

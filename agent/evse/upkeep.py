@@ -114,7 +114,7 @@ class Upkeep:
         self.stranger = None
         for name, point in self._definition.points.identity.items():
             seen = point.raw(image)
-            if point.accept and seen is not None and seen not in point.accept:
+            if seen is not None and not point.accepts(seen):
                 expected = ", ".join(str(word) for word in point.accept)
                 self.stranger = (
                     f"{self._device.place}: {name} is {seen}, not {expected}: this is no {self._definition.model}; "

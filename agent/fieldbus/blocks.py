@@ -117,7 +117,11 @@ class BlockReader:
 
     async def _words(self, block: Block, *, urgent: bool = False) -> dict[tuple[int, int], int]:
         words = await self._device.read(block.function, block.address, block.count, urgent=urgent)
-        return {(block.function, block.address + place): word for place, word in enumerate(words)}
+        return {
+            (function, at): words[at - block.address]
+            for function, address, count in block.spans
+            for at in range(address, address + count)
+        }  # nothing of the gaps: what a device tells alone may be something else in the midst of others
 
     def _instead(self, block: Block, refused: Refused) -> tuple[Block, ...]:
         if refused.code == Refused.FUNCTION:

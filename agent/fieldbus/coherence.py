@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from agent.fieldbus.control import Change, Connectors, Control, Rule, SetBit, Watchdog, Write
-from agent.fieldbus.points import BITS, LAST_REGISTER, WRITABLE, Bus, Combined, Point, Points, Whole
+from agent.fieldbus.points import BITS, LAST_REGISTER, RANGE, WRITABLE, Bus, Chain, Combined, Point, Points, Whole
 from agent.fieldbus.registers import FLOATS, SIGNED, TEXTS, WireType
 
 #: Types that a mask can be laid over.
@@ -50,6 +50,23 @@ def block_faults(blocks: Sequence[Whole], bus: Bus) -> Iterator[str]:
             yield f"{key}.address: {block.address} is not allowed: the block ends behind register {LAST_REGISTER}"
         if block.otherwise is not None and block.otherwise >= block.count:
             yield f"{key}.otherwise: {block.otherwise} is not allowed: less than count ({block.count})"
+
+
+def chain_faults(chain: Chain | None, points: Points) -> Iterator[str]:
+    """Yield what is wrong with a chain, and with the points that are said to be in it."""
+    models = () if chain is None else chain.models
+    for group, members in points.groups.items():
+        for name, point in members.items():
+            if point.within is not None and point.within not in models:
+                yield f"points.{group}.{name}.within: {point.within!r} is not allowed: not in chain.models"
+            elif point.within is not None and chain is not None and point.function != chain.function:
+                yield f"points.{group}.{name}.function: {point.function} is not allowed: that of the chain"
+    if chain is None:
+        return
+    if chain.marker >> 32:
+        yield f"chain.marker: {chain.marker:#x} is not allowed: two registers"
+    yield from (f"chain.{key}: is empty" for key in ("starts", "models") if not getattr(chain, key))
+    yield from (f"chain.models.{name}: is empty: the ids of a model" for name, ids in chain.models.items() if not ids)
 
 
 def control_faults(control: Control, points: Points) -> Iterator[str]:
@@ -105,8 +122,10 @@ def _contents(point: Point) -> Iterator[str]:
     elif point.mask is not None and (not point.mask or point.mask >> 16 * point.width):
         yield f"mask: {point.mask:#x} is not allowed: bits of the {point.width} registers"
     for word in point.accept:
-        if isinstance(word, str) != (point.type in TEXTS):
-            yield f"accept: {word!r} is not allowed: {_wanted(point)}"
+        if point.type in TEXTS and not isinstance(word, str):
+            yield f"accept: {word!r} is not allowed: a text"
+        elif point.type not in TEXTS and isinstance(word, str) and RANGE.fullmatch(word) is None:
+            yield f'accept: {word!r} is not allowed: a number, or "330..345" for those from 330 to 345'
 
 
 def _scale_faults(scale: Decimal) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 One TOML file is one model. ``[points.poll]`` is read at each poll, ``[points.identity]`` when the device (re)appears
 and now and then, ``[points.inspection]`` only on request, ``[points.command]`` never; ``[combined]`` computes points
-from others; ``[[blocks]]`` names registers that are read as a whole; ``[control]`` makes the device a controller, which
-may have ``[options]``, ``[variants]`` and several ``[connectors]``. Addresses count from zero, as on the wire.
+from others; ``[[blocks]]`` names registers that are read as a whole; ``[chain]`` says how registers are found that have
+no fixed place; ``[control]`` makes the device a controller, which may have ``[options]``, ``[variants]`` and several
+``[connectors]``. Addresses count from zero, as on the wire.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent.core.errors import ConfigError
 from agent.fieldbus import coherence
 from agent.fieldbus.control import Change, Connectors, Control
-from agent.fieldbus.points import Bus, Combined, Image, Name, Point, Points, Section, Span, Whole
+from agent.fieldbus.points import Bus, Chain, Combined, Image, Name, Point, Points, Section, Span, Whole
 
 BILLED: Final = "energy_import"
 """The point that every meter has: the non-resettable total active import."""
@@ -56,6 +57,7 @@ class Definition(Section):
     covers: tuple[str, ...] = ()
     combined: Mapping[Name, Combined] = field(default_factory=dict)
     blocks: tuple[Whole, ...] = ()
+    chain: Chain | None = None
     control: Control | None = None
     options: Mapping[Name, Change] = field(default_factory=dict)
     variants: Mapping[Name, Change] = field(default_factory=dict)
@@ -93,6 +95,24 @@ class Definition(Section):
         if combined is None:
             return self.every[name].spans
         return tuple(span for part in combined.parts for span in self.spans(part))
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How many registers of each model of its chain a device has to have."""
+        sizes: dict[str, int] = {}
+        for point in self.every.values():
+            if point.within is not None:
+                last = max(point.address + point.width, (point.scale_register or 0) + 1)
+                sizes[point.within] = max(sizes.get(point.within, 0), last)
+        return sizes
+
+    def placed(self, places: Mapping[str, int]) -> Definition:
+        """Return the definition with the points of a chain where its models were found: name -> first address."""
+
+        def point(_name: str, at: Point) -> Point:
+            return at if at.within is None else at.moved(places[at.within])
+
+        return replace(self, points=self.points.each(point))
 
     def changed(self, change: Change) -> Definition:
         """Return the definition for a device that is set up, or built, as an option or a variant says."""
@@ -219,6 +239,7 @@ def _faults(definition: Definition) -> Iterator[str]:
     yield from coherence.point_faults(points, bus)
     yield from coherence.combined_faults(definition.combined, points)
     yield from coherence.block_faults(definition.blocks, bus)
+    yield from coherence.chain_faults(definition.chain, points)
     if control is not None:
         yield from coherence.control_faults(control, points)
         changes = {"options": definition.options, "variants": definition.variants}

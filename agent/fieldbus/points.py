@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
+from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from agent.fieldbus.registers import EXACT, FLOATS, WIDTH, WireType, WordOrder, decode, encode, pattern, scaled, step
 
@@ -39,11 +41,15 @@ Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Function = Literal[1, 2, 3, 4]
 """What is read: 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers."""
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
-Pattern = Annotated[int, BeforeValidator(_bits), Field(ge=0)]
+BITS_SCHEMA: Final = {"anyOf": [{"type": "string", "pattern": "^0[xX][0-9A-Fa-f]+$"}, {"type": "integer"}]}
+"""What editors are told of ``Pattern``."""
+Pattern = Annotated[int, BeforeValidator(_bits), Field(ge=0), WithJsonSchema(BITS_SCHEMA)]
 Unit = Literal["", "A", "V", "W", "Wh", "Hz", "VA", "VAh", "var", "varh", "s", "°C"]
 """SI, after scaling; energy in Wh."""
 Word = int | str
 """A raw value: a number, or the text of a text point."""
+RANGE: Final = re.compile(r"(\d{1,20})\.\.(\d{1,20})")
+"""How ``accept`` names numbers from the first to the last."""
 
 
 class Section:
@@ -80,9 +86,10 @@ class Point(Section):
 
     count: registers of a text. mask: the bits that belong to the value. invalid: bit patterns, high word first, that
     mean "no value"; invalid_high_word: the same for the most significant word alone. magnitude: the sign is not to be
-    trusted. accept: values that this model has here, to tell it from others. write: the function code that writes it,
-    None for the controller's usual one. wears: the device keeps it in memory that wears out, so it is written only
-    where it changes.
+    trusted. accept: values that this model has here, to tell it from others: numbers, ``"330..345"`` for those from the
+    first to the last, texts with ``*`` for any letters. within: the model of the chain whose registers the addresses
+    count, 0 being that of its id. write: the function code that writes it, None for the controller's usual one. wears:
+    the device keeps it in memory that wears out, so it is written only where it changes.
     """
 
     function: Function
@@ -98,6 +105,7 @@ class Point(Section):
     invalid_high_word: Pattern | None = None
     magnitude: bool = False
     accept: tuple[Word, ...] = ()
+    within: Name | None = None
     write: Literal[5, 6, 16] | None = None
     wears: bool = False
 
@@ -132,6 +140,15 @@ class Point(Section):
         number = scaled(number, self.scale, exponent)
         return number.copy_abs() if self.magnitude else number
 
+    def accepts(self, seen: Decimal | str) -> bool:
+        """Tell whether a value is one that this model has here."""
+        return not self.accept or any(_matches(word, seen) for word in self.accept)
+
+    def moved(self, offset: int) -> Point:
+        """Return the point with its registers so many addresses higher."""
+        scale_register = None if self.scale_register is None else self.scale_register + offset
+        return replace(self, address=self.address + offset, scale_register=scale_register)
+
     def step(self, image: Image) -> Decimal:
         """Return the resolution of the SI value at its present height; 0 where it was not read."""
         words, exponent = self._words(image), self._exponent(image)
@@ -165,6 +182,13 @@ class Point(Section):
         return None if word is None or word == 0x8000 else (word ^ 0x8000) - 0x8000  # noqa: PLR2004  SunSpec's sunssf
 
 
+def _matches(word: Word, seen: Decimal | str) -> bool:
+    if isinstance(seen, str):
+        return fnmatchcase(seen, str(word))
+    limits = RANGE.fullmatch(str(word))
+    return seen == word if limits is None else int(limits[1]) <= seen <= int(limits[2])
+
+
 @dataclass(frozen=True, slots=True)
 class Combined(Section):
     """A point that is the sum of others, or the first less the others; none where a part is missing."""
@@ -194,6 +218,22 @@ class Whole(Section):
     address: Address
     count: Registers
     otherwise: Registers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Section):
+    """A device whose registers have no fixed place: models one after the other, each with its id and its length.
+
+    starts: where the chain may begin, in the order in which it is looked for there. marker: the two registers that it
+    begins with. end: the id that ends it. models: name -> ids that it may have. The walk ends with the first model by
+    which each name has been found; of several of one name the last in front of it counts.
+    """
+
+    function: Literal[3, 4]
+    starts: tuple[Address, ...]
+    marker: Pattern
+    models: Mapping[Name, tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...]]
+    end: Annotated[int, Field(ge=0, le=0xFFFF)] = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)

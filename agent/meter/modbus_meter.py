@@ -17,9 +17,11 @@ from agent.core.instant import Instant
 from agent.core.model import Reading, Value, Wh
 from agent.fieldbus.blocks import BlockReader, plan
 from agent.fieldbus.bus import Wire, Wires
+from agent.fieldbus.chain import locate
 from agent.fieldbus.definition import BILLED, Definition, available, find
 from agent.fieldbus.line import LineSettings, NoAnswer, PortLost, Refused, WrongAnswer
 from agent.fieldbus.points import Image
+from agent.meter.plausibility import Oddity
 from agent.ports import Clock
 
 DEFINITIONS: Final = Path(__file__).with_name("definitions")
@@ -62,17 +64,18 @@ class ModbusMeter:
 
     def __init__(self, wire: Wire, definition: Definition, *, address: int, clock: Clock) -> None:
         """Read the meter at ``address`` on ``wire``; reads nothing yet."""
-        self.definition = definition
+        self._as_filed = definition
         self.identity: Mapping[str, Decimal | str] = {}
         self._clock = clock
         self._device = wire.device("meter", address, definition.bus)
-        self._polled = BlockReader(self._device, plan(definition, (*definition.points.poll, *definition.combined)))
-        self._named = BlockReader(self._device, plan(definition, definition.points.identity))
+        self._place(definition)
+        self._is_placed = definition.chain is None
         self._confirmed = 0
         self._named_at: float | None = None
         self._named_misses = 0
         self._refused_all = False
         self._shy = 0
+        self._oddity = Oddity()
 
     @property
     def model(self) -> str:
@@ -91,10 +94,11 @@ class ModbusMeter:
         """Why this may be another model than configured, in words; None where nothing speaks for it."""
         for name, point in self.definition.points.identity.items():
             seen = self.identity.get(name)
-            if point.accept and seen is not None and seen not in point.accept:
+            if seen is not None and not point.accepts(seen):
                 expected = ", ".join(str(word) for word in point.accept)
                 return f"{self._device.place}: {name} is {seen}, not one of {expected}; check the model ({self.model})"
-        return None
+        odd = self._oddity.lasting
+        return None if odd is None else f"{self._device.place}: {odd}; check the model ({self.model}) and the wiring"
 
     async def read(self) -> Reading:
         """Poll once; see the port. After a disturbance the register is read twice, and the identity again."""
@@ -106,14 +110,40 @@ class ModbusMeter:
 
         Raises: MeterTimeout, MeterCorrupt.
         """
-        names = (*self.definition.every, *self.definition.combined)
+        image = await self.image()
+        return self.definition.values(image)
+
+    async def image(self) -> Image:
+        """Return the words of every point, as the meter sends them. Raises: MeterTimeout, MeterCorrupt."""
         with _meter_errors():
-            return self.definition.values(await BlockReader(self._device, plan(self.definition, names)).read())
+            await self._find()
+            names = (*self.definition.every, *self.definition.combined)
+            return await BlockReader(self._device, plan(self.definition, names)).read()
+
+    async def _find(self) -> None:
+        """Walk the chain of a meter that has one, unless that was done."""
+        chain = self.definition.chain
+        if chain is not None and not self._is_placed:
+            places = await locate(self._device, chain, self._as_filed.sizes)
+            self._place(self._as_filed.placed(places))
+            self._is_placed = True
+
+    def _place(self, definition: Definition) -> None:
+        """Read the points where this definition has them from now on."""
+        self.definition = definition
+        self._polled = BlockReader(self._device, plan(definition, (*definition.points.poll, *definition.combined)))
+        self._named = BlockReader(self._device, plan(definition, definition.points.identity))
+
+    def _forget(self) -> None:
+        """Begin anew: another meter may answer, or what this one refused meanwhile may be there."""
+        self._polled.forget()
+        self._is_placed = self.definition.chain is None
 
     async def _read(self) -> Reading:
         disturbed = self._device.misses != self._confirmed
         if disturbed:
-            self._polled.forget()
+            self._forget()
+        await self._find()
         image: Image = await self._polled.read()
         at = self._clock.now()
         if disturbed or self._device.misses != self._confirmed:
@@ -158,13 +188,14 @@ class ModbusMeter:
         values = {name: value for name, value in self.definition.values(image).items() if isinstance(value, Decimal)}
         energy, frequency = values.pop(BILLED, None), values.get("frequency")
         if energy is None or self._refused_all:
-            self._polled.forget()  # also when it answers again: what it refused meanwhile may be there
+            self._forget()  # also when it answers again
             self._refused_all = energy is None
         if energy is None:
             raise MeterCorrupt(f"{self._device.place}: told no energy value; check the model ({self.model})")
         if energy < 0 or (frequency is not None and not FREQUENCY_HZ[0] <= frequency <= FREQUENCY_HZ[1]):
             seen = f"{energy:.3f} Wh" if energy < 0 else f"{frequency:.2f} Hz"
             raise MeterCorrupt(f"{self._device.place}: told {seen}, which cannot be; check the model ({self.model})")
+        self._oddity.heed(values)
         step = Wh(self.definition.step(BILLED, image))
         told = tuple(Value(name, number) for name, number in values.items())
         return Reading(at, Wh(energy), told, self.serial, step)

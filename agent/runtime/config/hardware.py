@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import agent.evse
 import agent.meter
+from agent.core.errors import ConfigError
 from agent.fieldbus.definition import Definition, available, find
 from agent.rfid.kinds import KINDS
 from agent.runtime.config.values import is_definition
 
-METERS: Final = frozenset({
-    "abb_b21", "abb_b23", "bauer_bsm_ws36a", "cg_em112", "cg_em24_e1", "cg_em24_rs485", "cg_em340", "cg_em540",
-    "cg_em580", "dzg_dvh4013", "eastron_sdm120", "eastron_sdm220", "eastron_sdm230", "eastron_sdm54",
-    "eastron_sdm630_v2", "eastron_sdm72dm", "eastron_sdm72dm_v2", "finder_7m24", "finder_7m38", "inepro_pro1",
-    "inepro_pro380", "iskra_wm3m4c", "janitza_b23", "kostal_ksem", "orno_we514", "orno_we516", "phoenix_eem_em3xx",
-    "schneider_iem3150", "schneider_iem3155", "shelly_pro_3em", "siemens_7kt_pac1600", "siemens_pac2200", "sunspec_201",
-    "sunspec_203", "sunspec_213",
-})  # fmt: skip
+LEAST_NAME: Final = 4
+"""Letters and digits of a name that say enough to tell which device is meant."""
 #: Controllers that are reached over Modbus, with the keys of a line.
 MODBUS_CONTROLLERS: Final = frozenset({
     "abl_emh1", "bender_cc", "charx", "daheimladen", "evse_din", "heidelberg", "keba_p30_tcp", "mennekes_compact",
@@ -75,6 +71,19 @@ class Hardware:
         known = is_definition(model) or model in available(self.meters)
         return find(self.meters, model) if known else None
 
+    def covering(self, name: str) -> tuple[str, ...]:
+        """Return the meters that go by such a name on their housings, sorted; a file at fault covers nothing."""
+        word = _plain(name)
+        found = []
+        for model in available(self.meters) if len(word) >= LEAST_NAME else ():
+            with suppress(ConfigError):
+                definition = find(self.meters, model)
+                names = map(_plain, (definition.model, *definition.covers))
+                found += (
+                    [model] if any(word in one or (len(one) >= LEAST_NAME and one in word) for one in names) else []
+                )
+        return tuple(found)
+
     def controller(self, name: str) -> Definition | None:
         """Return the definition of a controller, None for an id that has none."""
         return find(self.controllers, name) if name in available(self.controllers) else None
@@ -90,6 +99,11 @@ class Hardware:
             "connector": definition.connectors is not None,
         }
         return ALWAYS | definition.options.keys() | {key for key, heeded in own.items() if heeded}
+
+
+def _plain(name: str) -> str:
+    """Return the letters and digits of a name, small."""
+    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def installed() -> Hardware:

@@ -60,7 +60,7 @@ def _meter(keys: Keys, meter: Meter, hardware: Hardware) -> Iterator[Problem]:
         if is_definition(meter.model):
             readable(Path(meter.model))
         if hardware.meter(meter.model) is None:
-            yield from _not_driven((*keys, "model"), meter.model, devices.METERS, available(hardware.meters))
+            yield _no_meter((*keys, "model"), meter.model, hardware)
     except ValueError as error:
         yield Problem((*keys, "model"), f'"{meter.model}" {error}')
     except ConfigError as error:
@@ -108,6 +108,14 @@ def _reader(rfid: Rfid, hardware: Hardware) -> Iterator[Problem]:
         yield from _not_driven(keys, rfid.reader, devices.READERS, hardware.readers)
     if rfid.reader in devices.READERS - devices.WITHOUT_DEVICE and rfid.device is None:
         yield Problem(("rfid", "device"), 'missing; add device = "/dev/ttyUSB1", the serial port of the card reader')
+
+
+def _no_meter(keys: Keys, name: str, hardware: Hardware) -> Problem:
+    models = available(hardware.meters)
+    covering = "" if similar(name, models) else " or ".join(f'"{model}"' for model in hardware.covering(name))
+    hint = f"; did you mean {covering}?" if covering else similar(name, models)
+    words = f"is not known; available now: {_listed(models)}, or the path of a definition file (.toml)"
+    return Problem(keys, f'"{name}" {words}{hint}')
 
 
 def _not_driven(keys: Keys, name: str, known: Iterable[str], driven: Iterable[str]) -> Iterator[Problem]:

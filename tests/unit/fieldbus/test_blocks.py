@@ -145,3 +145,23 @@ def test_every_value_is_read_whole_whatever_is_planned_or_refused(
 def test_the_definitions_that_are_shipped_are_found() -> None:
     assert Path(METERS / "eastron_sdm630_v2.toml").is_file()
     assert Path(CONTROLLERS / "evse_din.toml").is_file()
+
+
+def test_an_identity_that_is_read_alone_has_a_request_of_its_own() -> None:
+    em340 = find(METERS, "cg_em340")
+    blocks = [(block.address, block.count) for block in plan(em340, (*em340.points.poll, *em340.points.identity))]
+    assert (11, 1) in blocks
+    assert (0, 24) in blocks
+
+
+def test_a_siemens_identity_is_read_as_a_whole() -> None:
+    pac2200 = find(METERS, "siemens_pac2200")
+    (block,) = plan(pac2200, pac2200.points.identity)
+    assert (block.address, block.count, block.otherwise, block.whole) == (64001, 27, 19, True)
+
+
+def test_nothing_is_read_along_where_a_meter_refuses_what_is_not_listed() -> None:
+    ksem = find(METERS, "kostal_ksem")
+    blocks = plan(ksem, (*ksem.points.poll, *ksem.combined))
+    assert all(sum(count for _, _, count in block.spans) == block.count for block in blocks)
+    assert (blocks[-1].address, blocks[-1].count) == (512, 8)

@@ -33,6 +33,15 @@ def load(folder: Path, text: str) -> Definition:
     return load_definition(path)
 
 
+CHAIN = """
+[chain]
+function = 4
+starts = [40000]
+marker = "0x53756E53"
+models = { x = [1] }
+"""
+
+
 def problems(folder: Path, text: str) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         load(folder, text)
@@ -196,6 +205,23 @@ power_total = { subtract = ["t1", "t2"] }
             METER + "[points.command]\n" + ENERGY.replace("energy_import", "x").replace("4", "3", 1),
             ["points.command.x: is no"],
         ),
+        (
+            METER.replace("1000", '1000, accept = ["1..x"]'),
+            ["points.poll.energy_import.accept: '1..x' is not allowed: a number, or \"330..345\" for those from 330"],
+        ),
+        (
+            METER.replace("1000", '1000, within = "meter"'),
+            ["points.poll.energy_import.within: 'meter' is not allowed: not in chain.models"],
+        ),
+        (
+            METER.replace("1000", '1000, within = "x"') + CHAIN.replace("function = 4", "function = 3"),
+            ["points.poll.energy_import.function: 4 is not allowed: that of the chain"],
+        ),
+        (METER + CHAIN.replace("[40000]", "[]"), ["chain.starts: is empty"]),
+        (METER + CHAIN.replace("{ x = [1] }", "{}"), ["chain.models: is empty"]),
+        (METER + CHAIN.replace("[1]", "[]"), ["chain.models.x: is empty: the ids of a model"]),
+        (METER + CHAIN.replace("53756E53", "053756E5312"), ["chain.marker: 0x53756e5312 is not allowed: two reg"]),
+        (METER + CHAIN.replace("marker", "mark"), ["chain.marker: is missing", "chain.mark: there is no such key"]),
         (METER + "[variants.x]\n", ["variants: there is no such key here: only a controller"]),
         (METER + "[[blocks]]\nfunction = 4\naddress = 65535\ncount = 2\n", ["blocks.0.address: 65535 is not allowed"]),
     ],
@@ -205,6 +231,24 @@ def test_a_file_at_fault_is_told_where_and_why(tmp_path: Path, text: str, expect
     assert len(found) == len(expected)
     for problem, beginning in zip(found, expected, strict=True):
         assert problem.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "accepted"),
+    [
+        ('type = "u16", accept = ["330..345", 348]', Decimal(330), True),
+        ('type = "u16", accept = ["330..345", 348]', Decimal(346), False),
+        ('type = "u16", accept = ["330..345", 348]', Decimal(348), True),
+        ('type = "ascii", count = 2, accept = ["*7M.38*"]', "Finder 7M.38.8", True),
+        ('type = "ascii", count = 2, accept = ["B23*"]', "B24 312", False),
+        ('type = "ascii", count = 2', "anything", True),
+    ],
+)
+def test_a_model_is_told_by_numbers_ranges_and_patterns(
+    tmp_path: Path, text: str, seen: Decimal | str, *, accepted: bool
+) -> None:
+    of = load(tmp_path, METER + f"[points.identity]\ncode = {{ function = 3, address = 1, {text} }}\n")
+    assert of.points.identity["code"].accepts(seen) is accepted
 
 
 CONTROLLER = (
@@ -408,6 +452,23 @@ def test_any_wrong_value_is_told_in_lines_or_taken(tmp_path: Path, text: str, da
     wrong = text[: place.start()] + data.draw(st.sampled_from(JUNK)) + text[place.end() :]
     path.write_text(wrong, encoding="utf-8")
     assert all(line.startswith(f"{path}: ") and line.isprintable() for line in said_of(path))
+
+
+@given(st.sampled_from(SHIPPED), st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_key_that_is_missing_or_there_twice_is_told_in_lines_or_has_a_default(
+    tmp_path: Path, text: str, data: st.DataObject
+) -> None:
+    path = tmp_path / "example.toml"
+    keyed = list(re.finditer(r"^\w+ = .*$", text, re.MULTILINE))
+    line = data.draw(st.sampled_from(keyed))
+    path.write_text(text[: line.end()] + "\n" + line[0] + text[line.end() :], encoding="utf-8")
+    assert said_of(path)[0].startswith(f"{path}: not a TOML file: ")
+    path.write_text(text[: line.start()] + text[line.end() :], encoding="utf-8")
+    assert all(said.startswith(f"{path}: ") and said.isprintable() for said in said_of(path))
+    inner = data.draw(st.sampled_from(list(re.finditer(r"(?<=[{,] )\w+ = [^,{}\[\]]+", text)) or [line]))
+    path.write_text(text[: inner.start()] + text[inner.end() :].removeprefix(","), encoding="utf-8")
+    assert all(said.startswith(f"{path}: ") and said.isprintable() for said in said_of(path))
 
 
 def test_a_definition_is_found_by_id_or_by_path(tmp_path: Path) -> None:

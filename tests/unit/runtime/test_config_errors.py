@@ -170,7 +170,12 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ("connector", ['evse_id = "NL ACM"'], ["connector.evse_id", "without spaces"]),
     ("connector", ["meter_grace = 1"], ["connector.meter_grace: unknown key here", "[connector.meter]"]),
     ("connector.meter", ["model"], ["agent.toml:10: connector.meter.model: missing"]),
-    ("connector.meter", ['model = "eastron_sdm54"'], ["connector.meter.model", "not part of this release"]),
+    ("connector.meter", ['model = "WAGO 879"'], ["connector.meter.model", 'did you mean "inepro_pro380"?']),
+    (
+        "connector.meter",
+        ['model = "dmm"'],
+        ['"dmm" is not known; available now: abb_b21, abb_b23', "a definition file"],
+    ),
     ("connector.meter", ['model = "eastron_sdm63"'], ["is not known", 'did you mean "eastron_sdm630_v2"?']),
     ("connector.meter", ['model = "own.toml"'], ['connector.meter.model: "own.toml" does not exist']),
     (

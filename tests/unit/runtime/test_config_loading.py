@@ -21,7 +21,7 @@ from agent.core.prices_cost import Consumption, cost
 from agent.core.tariff import Dimension, ReservationKind, Restrictions, Terms, component_at
 from agent.fieldbus.line import LineSettings, Transport
 from agent.runtime.config import AgentConfig, load, show, to_json
-from agent.runtime.config.hardware import CONTROLLERS, METERS, READERS, installed
+from agent.runtime.config.hardware import CONTROLLERS, READERS, installed
 from agent.runtime.config.sections import system_zone
 
 SMALLEST: Final = """\
@@ -595,7 +595,6 @@ def test_the_zone_of_the_machine_is_the_default(tmp_path: Path) -> None:
 
 def test_what_is_installed_is_known() -> None:
     hardware = installed()
-    assert {path.stem for path in hardware.meters.glob("*.toml")} <= METERS
     assert {path.stem for path in hardware.controllers.glob("*.toml")} <= CONTROLLERS
     assert hardware.readers.keys() <= READERS
 
@@ -604,11 +603,11 @@ def test_hardware_that_is_added_as_a_file_can_be_used_at_once(tmp_path: Path) ->
     hardware = installed()
     meters = tmp_path / "meters"
     meters.mkdir()
-    (meters / "eastron_sdm54.toml").write_text((hardware.meters / "eastron_sdm630_v2.toml").read_text())
+    (meters / "own_meter.toml").write_text((hardware.meters / "eastron_sdm630_v2.toml").read_text())
     config(tmp_path)
-    (tmp_path / "agent.toml").write_text(SMALLEST.replace("eastron_sdm630_v2", "eastron_sdm54"))
+    (tmp_path / "agent.toml").write_text(SMALLEST.replace("eastron_sdm630_v2", "own_meter"))
     loaded = load(tmp_path / "agent.toml", {}, hardware=dataclasses.replace(hardware, meters=meters))
-    assert loaded.connectors[0].meter.model == "eastron_sdm54"
+    assert loaded.connectors[0].meter.model == "own_meter"
 
 
 def test_a_controller_without_definition_can_be_added(tmp_path: Path) -> None:

@@ -76,11 +76,17 @@ def refusal(folder: Path, model: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("model", ["cg_em24_rs484", "janitza_b32", "sunspec_20"])
-def test_a_meter_of_a_later_release_is_not_suggested(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("model", ["acme_9000", "x", "abb"])
+def test_a_name_that_says_too_little_is_answered_with_the_list_or_one_meter(tmp_path: Path, model: str) -> None:
     line = refusal(tmp_path, model)
     assert f'"{model}" is not known; available now: ' in line
-    assert "did you mean" not in line
+    assert ("did you mean" in line) == (model == "abb")
+
+
+def test_a_meter_is_suggested_by_the_name_on_its_housing(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "EM24").endswith('did you mean "cg_em24_e1" or "cg_em24_rs485"?')
+    assert refusal(tmp_path, "WAGO 879-3000").endswith(".toml)")
+    assert refusal(tmp_path, "klefr-693x").endswith('did you mean "inepro_pro380"?')
 
 
 def test_a_meter_of_this_release_is_suggested(tmp_path: Path) -> None:
