@@ -17,8 +17,10 @@ from agent.buffer.sealing import Closed
 from agent.core.facts import (
     SCHEMA,
     Fact,
+    FirmwareTold,
     HeldDropped,
     HeldReleased,
+    LogTold,
     MeterSampled,
     SessionEnded,
     SessionSampled,
@@ -114,6 +116,8 @@ class Entry:
                 self._follow(fact)
             case MeterSampled():
                 self._sample(fact)
+            case FirmwareTold() | LogTold():
+                self._queue_for_all(self._record(fact, fact.at))
             case HeldReleased():
                 self._record(fact, self._at)
                 self._settle(fact.company_code, Reporting.REPORT, RELEASE_ROWS)
@@ -153,9 +157,12 @@ class Entry:
         seq = self._record(fact, fact.reading.at)
         if fact.context is ReadingContext.OTHER:
             return
+        self._queue_for_all(seq)
+        self._thin(seq)
+
+    def _queue_for_all(self, seq: int) -> None:
         rows = [(name, seq, None, str(uuid4()), "queued") for name in self._destinations]
         self.statements += [(QUEUE, row) for row in rows]
-        self._thin(seq)
 
     def _thin(self, seq: int) -> None:
         """Now and then see that samples which nobody takes do not fill the disk: every second of too many goes."""

@@ -11,6 +11,7 @@ from agent.buffer.codec import dump, load
 from agent.core.card import Distribution
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
+from agent.core.maintenance_state import Jobs
 from agent.core.model import EvseId
 from agent.core.settings import Overrides
 from agent.core.state import Availability, Cached, Card, Durable, IdSource, Left, Listed, ListVersion, Session, Tokens
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, type]] = {
     "ids": IdSource,
     "station": Availability,
     "left": Left,
+    "jobs": Jobs,
 }
 CARD: Final = "card"
 
@@ -68,6 +70,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         ids=found["ids"].get("", IdSource()),
         station=found["station"].get("", Availability()),
         left={EvseId(int(key)): left for key, left in found["left"].items()},
+        jobs=found["jobs"].get("", Jobs()),
     )
 
 
@@ -85,6 +88,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "ids": {"": slices.ids},
         "station": {"": slices.station},
         "left": slices.left,
+        "jobs": {"": slices.jobs},
     }
 
 

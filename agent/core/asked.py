@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, cards, linking, local_list, session
+from agent.core import admission, cards, linking, local_list, maintenance, session
 from agent.core.authorization import barred
 from agent.core.availability import change, startable
 from agent.core.commands import (
@@ -40,6 +40,9 @@ from agent.core.commands import (
 from agent.core.company import remote_start_allowed
 from agent.core.effects import Answer
 from agent.core.facts import StartTrigger
+from agent.core.firmware import BUSY
+from agent.core.maintenance_commands import MaintenanceCommand
+from agent.core.maintenance_state import Stage
 from agent.core.metering import SILENT, fresh
 from agent.core.model import STATION, EvseId, Profile, Registration, StopReason
 from agent.core.sampling import replan
@@ -68,6 +71,8 @@ def perform(turn: Turn, call: CallRef, command: Command) -> None:
 def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
     if isinstance(command, CardCommand):
         return cards.perform(turn, command)
+    if isinstance(command, MaintenanceCommand):
+        return maintenance.perform(turn, call, command)
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -181,6 +186,9 @@ def _stop(turn: Turn, command: StopSession) -> Outcome:
 
 
 def _reset(turn: Turn, command: Reset) -> Outcome:
+    update = turn.state.maintenance.jobs.firmware
+    if update is not None and update.stage is Stage.INSTALLING:
+        return Outcome(command, Result.REJECTED, BUSY)
     until = turn.at.mono + RESET_WITHIN_S
     turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=until)
     for evse in turn.state.evses:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.company import CompanySettings
+from agent.core.maintenance_commands import MaintenanceCommand
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.prices import PriceBlock
 from agent.core.settings import Settings, SettingValue
@@ -292,6 +293,7 @@ Command: TypeAlias = (
     | LinkCompany
     | UnlinkCompany
     | CardCommand
+    | MaintenanceCommand
 )
 
 
@@ -307,6 +309,8 @@ class Result(StrEnum):
     FAILED = "failed"
     UNLOCKED = "unlocked"
     UNLOCK_FAILED = "unlock-failed"
+    ACCEPTED_CANCELED = "accepted-canceled"
+    INVALID_CERTIFICATE = "invalid-certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +319,7 @@ class Outcome:
 
     reason: for the person who asked, why not, or what was asked for; None when there is nothing to say. settings: for
     GetSettings; list_version: for GetLocalListVersion, -1 where the list is switched off, 0 while it is empty; cards:
-    for PushCards and GetCards.
+    for PushCards and GetCards. file: name of the file that UploadLog uploads.
     """
 
     command: Command
@@ -324,3 +328,4 @@ class Outcome:
     settings: Settings | None = field(default=None)
     list_version: int | None = None
     cards: CardsReport | None = None
+    file: str | None = None

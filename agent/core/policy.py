@@ -44,6 +44,8 @@ class Policy:
     configuration file's. flap_s: a change between charging and suspended by the car is shown when it has lasted so
     long; fault_clears_s: and a fault's end; reader: there is a card reader. basis: where the price of energy comes
     from; hourly: the supplier's prices, a later block wins; flat: a tax office's, by year (0 for all others).
+    version: of this firmware; updatable: another one can be installed; trial: the number of the update that brought it,
+    None where it has proven itself.
     """
 
     evses: tuple[EvsePolicy, ...]
@@ -63,6 +65,9 @@ class Policy:
     basis: Basis = Basis.TARIFF
     hourly: tuple[PriceBlock, ...] = ()
     flat: tuple[tuple[int, Decimal], ...] = ()
+    version: str = ""
+    updatable: bool = False
+    trial: int | None = None
 
     @property
     def shared_reader(self) -> bool:

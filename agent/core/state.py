@@ -13,6 +13,7 @@ from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
+from agent.core.maintenance_state import Jobs, Maintenance
 from agent.core.model import (
     STATION,
     ConnectorStatus,
@@ -366,6 +367,7 @@ class StationState:
     restarting: ResetKind | None = None
     restart_by: float = 0.0
     cause: StopReason = StopReason.REBOOT
+    maintenance: Maintenance = Maintenance()
 
     def evse(self, evse: EvseId) -> EvseState:
         """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
@@ -395,6 +397,7 @@ class Durable:
     ids: IdSource
     station: Availability
     left: Mapping[EvseId, Left] = field(default_factory=dict)
+    jobs: Jobs = Jobs()
 
 
 def durable(state: StationState) -> Durable:
@@ -408,6 +411,7 @@ def durable(state: StationState) -> Durable:
         ids=state.ids,
         station=state.station,
         left={e.id: e.left for e in state.evses},
+        jobs=state.maintenance.jobs,
     )
 
 
@@ -432,6 +436,7 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         company=slices.company,
         ids=slices.ids,
         station=slices.station,
+        maintenance=Maintenance(slices.jobs),
     )
 
 
@@ -440,5 +445,5 @@ def same_slices(one: Durable, other: Durable) -> bool:
     maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
     if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
         return False
-    singles = ("tokens", "overrides", "company", "ids", "station")
+    singles = ("tokens", "overrides", "company", "ids", "station", "jobs")
     return all(getattr(one, name) is getattr(other, name) for name in singles)

@@ -11,7 +11,9 @@ from agent.core import (
     aligned,
     asked,
     balance,
+    firmware,
     linking,
+    maintenance,
     metering,
     recovery,
     sampling,
@@ -43,6 +45,7 @@ from agent.core.events import (
 )
 from agent.core.instant import Instant
 from agent.core.limits import drive
+from agent.core.maintenance_events import MaintenanceEvent
 from agent.core.metering import Judgement
 from agent.core.model import Registration, Wh
 from agent.core.policy import Policy
@@ -67,14 +70,19 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     waiting.overdue(turn)
     linking.due(turn)
     aligned.due(turn)
+    maintenance.due(turn)
     for evse in state.evses:
         _let_settle(turn, turn.state.evse(evse.id))
+    firmware.settle(turn)
     show_station(turn)
     _restart(turn)
     return turn.step()
 
 
 def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line per event
+    if isinstance(event, MaintenanceEvent):
+        maintenance.take(turn, event)
+        return
     match event:
         case CardPresented():
             admission.present(turn, event.id_token)
@@ -105,6 +113,7 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
             asked.perform(turn, event.call, event.command)
         case ClockStepped():
             aligned.clock_stepped(turn)
+            firmware.clock_stepped(turn)
             for evse in turn.state.evses:
                 sampling.clock_stepped(turn, evse)
         case ShutdownRequested():
@@ -189,6 +198,7 @@ def _cloud_changed(turn: Turn, event: CloudChanged) -> None:
         admission.alone(turn)
     if now.registration is Registration.ACCEPTED and before.registration is not Registration.ACCEPTED:
         linking.accepted_boot(turn)
+        firmware.accepted_boot(turn)
 
 
 def _start_answered(turn: Turn, event: StartAnswered) -> None:

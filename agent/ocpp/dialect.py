@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 from agent.core.commands import Command, Outcome
 from agent.core.company import Company
 from agent.core.effects import ReportStatus
-from agent.core.facts import Fact
+from agent.core.facts import Fact, FirmwareTold, LogTold
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import IdToken, Reading, Registration, TokenInfo
 from agent.core.settings import Settings
@@ -60,13 +60,16 @@ class StationView:
     """What a version's tables need to know of the station.
 
     connectors: how many, numbered from 1; settings: as they count now, with the central system's heartbeat interval;
-    has_lock: one of them is a socket whose lock the station opens.
+    has_lock: one of them is a socket whose lock the station opens. security_profile: as the link is secured now;
+    updatable: firmware can be installed.
     """
 
     connectors: int
     settings: Settings
     company: Company
     has_lock: bool = False
+    security_profile: int = 0
+    updatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,10 @@ class Requests(Protocol):
 
     def triggered(self, evse: int, reading: Reading, transaction: int | str | None, settings: Settings) -> Call | None:
         """Return MeterValues with the latest values, None where the meter tells none of those that are configured."""
+        ...
+
+    def notice(self, told: FirmwareTold | LogTold) -> Call:
+        """Return the message that tells how an update or an upload stands."""
         ...
 
     def encode(self, row: OutboxRow, settings: Settings) -> Encoded:

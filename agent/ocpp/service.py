@@ -25,6 +25,7 @@ from agent.core.effects import (
 from agent.core.errors import ConfigError, JournalError, LinkLost
 from agent.core.events import AuthorizationAnswered, CloudChanged, Event, LinkAnswered, LinkFailure
 from agent.core.instant import Instant
+from agent.core.maintenance_effects import SendNotice
 from agent.core.model import Registration
 from agent.core.sampling import corrected
 from agent.ocpp import negotiate
@@ -177,8 +178,8 @@ class OcppService:
                 self._link(code)
             case SendCompanyUnlink(code):
                 self.desk.transfers.unlink(code)
-            case ReportTriggered():
-                self._trigger_values(effect)
+            case ReportTriggered() | SendNotice():
+                self._tell_out_of_turn(effect)
             case SendTriggered(trigger):
                 self._trigger(trigger)
             case _:
@@ -347,11 +348,14 @@ class OcppService:
             case Trigger.METER_VALUES:
                 log.debug("meter values come as effects of their own")
 
-    def _trigger_values(self, effect: ReportTriggered) -> None:
+    def _tell_out_of_turn(self, effect: ReportTriggered | SendNotice) -> None:
         if self._connection is None:
             return
-        name = self.desk.lane.transaction_of(effect.session)
         requests = self._connection.dialect.requests
+        if isinstance(effect, SendNotice):
+            self.desk.triggered.append(requests.notice(effect.told))
+            return
+        name = self.desk.lane.transaction_of(effect.session)
         call = requests.triggered(effect.evse, effect.reading, name, self.view().settings)
         if call is not None:
             self.desk.triggered.append(call)

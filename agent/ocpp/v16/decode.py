@@ -37,11 +37,12 @@ from agent.core.commands import (
     UnlockConnector,
 )
 from agent.core.errors import RpcError
+from agent.core.maintenance_commands import MaintenanceCommand
 from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
-from agent.ocpp.v16 import configuration
+from agent.ocpp.v16 import configuration, maintenance
 
 Decoded = Command | Immediate
 
@@ -83,6 +84,8 @@ def decode(call: Incoming, station: StationView) -> Decoded:
 
 def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObject:
     """Return the answer to a command that ``decode`` returned."""
+    if isinstance(command, MaintenanceCommand):
+        return maintenance.answer(command, outcome)
     match command:
         case GetSettings():
             return configuration.report(station, command.keys)
@@ -232,6 +235,7 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "GetLocalListVersion": _list_version,
     "UnlockConnector": _unlock,
     "ChangeAvailability": _change_availability,
+    **maintenance.DECODERS,
 }
 
 
