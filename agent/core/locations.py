@@ -31,11 +31,16 @@ class Location:
     password: str | None = field(default=None, repr=False)
 
     @property
-    def shown(self) -> str:
-        """The URL as it may be logged: without user, password and query, which may hold keys."""
+    def base(self) -> str:
+        """The URL without user, password and query."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == SCHEMES[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.path}{'?…' if self.query else ''}"
+        return f"{self.scheme}://{host}{port}{self.path}"
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be logged: its query, too, may hold keys."""
+        return f"{self.base}?…" if self.query else self.base
 
     @property
     def target(self) -> str:

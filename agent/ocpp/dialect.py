@@ -60,15 +60,13 @@ class StationView:
     """What a version's tables need to know of the station.
 
     connectors: how many, numbered from 1; settings: as they count now, with the central system's heartbeat interval;
-    has_lock: one of them is a socket whose lock the station opens. security_profile: as the link is secured now;
-    updatable: firmware can be installed.
+    has_lock: one of them is a socket whose lock the station opens; updatable: firmware can be installed.
     """
 
     connectors: int
     settings: Settings
     company: Company
     has_lock: bool = False
-    security_profile: int = 0
     updatable: bool = False
 
 

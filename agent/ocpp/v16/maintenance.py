@@ -68,7 +68,7 @@ FINE: Final = frozenset({LogStatus.IDLE, LogStatus.UPLOADING, LogStatus.UPLOADED
 
 def _update(payload: JsonObject, station: StationView) -> UpdateFirmware:
     """Return a plain update, which a station with any security does not take (L01.FR.20)."""
-    if station.security_profile > 0:
+    if station.settings.security_profile > 0:
         raise RpcError("NotSupported", "use SignedUpdateFirmware: this station has a security profile")
     _need_installer(station)
     at = _time(payload, "retrieveDate", "retrieveDate")
