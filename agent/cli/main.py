@@ -15,6 +15,7 @@ from agent.cli import (
     completion,
     configuration,
     daemon,
+    diagnostics,
     evidence,
     report,
     sessions,
@@ -28,7 +29,20 @@ from agent.core.errors import AgentError, ConfigError
 PROGRAM: Final = "wallbox-agent"
 INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells have it."""
-GROUPS: Final = (daemon, station, watch, start, cards, sessions, report, evidence, backup, configuration, completion)
+GROUPS: Final = (
+    daemon,
+    station,
+    watch,
+    start,
+    cards,
+    sessions,
+    report,
+    evidence,
+    backup,
+    diagnostics,
+    configuration,
+    completion,
+)
 
 
 class UsageError(Exception):

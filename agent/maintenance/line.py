@@ -14,6 +14,8 @@ from typing import Final, TypeVar
 
 import structlog
 
+from agent.core.errors import AgentError
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -73,13 +75,14 @@ class Line:
                 socket.socket.shutdown(self._held, socket.SHUT_RDWR)  # TLS's own would wait for the other side
 
 
-async def apart(work: Callable[[Line], T], within_s: float) -> T:
+async def apart(work: Callable[[Line], T], within_s: float, line: Line | None = None) -> T:
     """Run what blocks in a thread of its own, cut off after ``within_s`` and when the caller is cancelled.
 
-    The thread ends with the process at the latest, which does not wait for it. Raises: what ``work`` raises;
-    TransferFailed after the time.
+    The thread ends with the process at the latest, which does not wait for it. Raises: the errors of this package and
+    of the agent that ``work`` raises; TransferFailed after the time, and for a defect: a charge goes on whatever
+    becomes of a transfer.
     """
-    line, done = Line(), Future[T]()
+    line, done = line or Line(), Future[T]()
     threading.Thread(target=_perform, args=(work, line, done), name="maintenance", daemon=True).start()
     try:
         async with asyncio.timeout(within_s):
@@ -97,7 +100,10 @@ def _perform(work: Callable[[Line], T], line: Line, done: Future[T]) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
     try:
         result = work(line)
-    except BaseException as error:  # noqa: BLE001  # it is raised in the coroutine that waits
+    except (TransferFailed, AgentError) as error:
         done.set_exception(error)
+    except Exception as error:
+        log.exception("a transfer failed by a defect")
+        done.set_exception(TransferFailed(f"the agent failed at it ({type(error).__name__}): report it with the log"))
     else:
         done.set_result(result)

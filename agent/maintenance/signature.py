@@ -28,6 +28,8 @@ from ecdsa.curves import (  # type: ignore[import-untyped]  # as above
 from ecdsa.errors import MalformedPointError  # type: ignore[import-untyped]  # as above
 from ecdsa.util import sigdecode_der  # type: ignore[import-untyped]  # as above
 
+from agent.core.errors import AgentError
+
 BLOCK: Final = 1024 * 1024
 RSA_BITS: Final = range(2048, 16385)
 """Less is too weak, more would keep a small processor busy for minutes."""
@@ -53,7 +55,7 @@ class Digest:
     value: bytes
 
 
-class Untrusted(Exception):
+class Untrusted(AgentError):
     """A certificate or signature proves nothing; the only argument says why."""
 
 

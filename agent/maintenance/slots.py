@@ -25,8 +25,8 @@ import structlog
 
 from agent import launch
 from agent.core.errors import InstallFailed
-from agent.maintenance.line import Line
 from agent.maintenance.wheel import MOST_BYTES, Wheel, normal, requirements, wheel
+from agent.ports import Interruptible
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Slots:
     running: str | None
     config: Path
 
-    def install(self, image: Path, job: int, line: Line) -> str:
+    def install(self, image: Path, job: int, line: Interruptible) -> str:
         """Put an image into the other slot, to be started next on trial; return its version.
 
         Raises: InstallFailed, also where it does not work; TransferFailed where it was called off.
@@ -91,7 +91,7 @@ class Slots:
         """Let the next start take what was in force before. Raises: OSError."""
         launch.write(self.folder, replace(launch.read(self.folder), trial=None))
 
-    def _tried(self, slot: Path, line: Line) -> str:
+    def _tried(self, slot: Path, line: Interruptible) -> str:
         """Return the version of what is in a slot, after it has been seen to work."""
         _run(slot, ["-c", EVERYTHING], "it does not import all of itself", line)
         command = ["-m", "agent", "--config", str(self.config), "config", "check"]
@@ -111,7 +111,7 @@ def slots(environ: dict[str, str], config: Path) -> Slots | None:
     return Slots(Path(folder), environ.get(launch.SLOT) or None, config)
 
 
-def _build(image: Path, slot: Path, line: Line) -> None:
+def _build(image: Path, slot: Path, line: Interruptible) -> None:
     with image.open("rb") as file:
         magic = file.read(len(DEB))
     if magic == DEB:
@@ -122,7 +122,7 @@ def _build(image: Path, slot: Path, line: Line) -> None:
         raise InstallFailed("the image is neither a wheel, nor a zip of wheels, nor a Debian package")
 
 
-def _unpack_wheels(image: Path, slot: Path, line: Line) -> None:
+def _unpack_wheels(image: Path, slot: Path, line: Interruptible) -> None:
     """Make an environment of the wheels in an image, and of what the running one has that they need."""
     with ExitStack() as stack:
         found = {one.name: one for one in _wheels(image, stack)}
@@ -149,7 +149,7 @@ def _wheels(image: Path, stack: ExitStack) -> Iterator[Wheel]:
         if len(members) > MOST_WHEELS or sum(info.file_size for info in members) > MOST_BYTES:
             raise InstallFailed("the image has too many wheels, or too large ones")
         for info in members:
-            own = stack.enter_context(TemporaryFile(dir=image.parent))  # a small computer has no memory for it
+            own = stack.enter_context(TemporaryFile(dir=image.parent))  # noqa: SIM115  # a small computer has no memory for it
             with archive.open(info) as member:
                 shutil.copyfileobj(member, own, COPY)
             one = wheel(own)
@@ -186,7 +186,7 @@ def _copy(distribution: metadata.Distribution, site: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _unpack_package(image: Path, slot: Path, line: Line) -> None:
+def _unpack_package(image: Path, slot: Path, line: Interruptible) -> None:
     """Take the virtual environment out of a Debian package; its scripts are not run."""
     whole = slot.with_name(f"{slot.name}.deb")
     try:
@@ -204,7 +204,7 @@ def _unpack_package(image: Path, slot: Path, line: Line) -> None:
         shutil.rmtree(whole, ignore_errors=True)
 
 
-def _run(slot: Path, arguments: Sequence[str], fault: str, line: Line) -> str:
+def _run(slot: Path, arguments: Sequence[str], fault: str, line: Interruptible) -> str:
     """Run the Python of a slot. Raises: InstallFailed where it fails."""
     try:
         return _ended([str(slot / "bin" / "python"), "-P", *arguments], line)
@@ -213,7 +213,7 @@ def _run(slot: Path, arguments: Sequence[str], fault: str, line: Line) -> str:
         raise InstallFailed(f"{fault}: {_said(error)}", faulty=True) from error
 
 
-def _ended(command: Sequence[str], line: Line) -> str:
+def _ended(command: Sequence[str], line: Interruptible) -> str:
     """Return what a program printed. Raises: SubprocessError, OSError, TransferFailed where it was called off."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "NOTIFY_"))}
     with TemporaryFile() as out:
@@ -232,7 +232,7 @@ def _ended(command: Sequence[str], line: Line) -> str:
     return said
 
 
-def _wait(process: subprocess.Popen[bytes], line: Line) -> None:
+def _wait(process: subprocess.Popen[bytes], line: Interruptible) -> None:
     for _ in range(int(RUN_S / LOOK_S)):
         try:
             process.wait(LOOK_S)

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import changed
 from agent.runtime.keys import change_of, key_named
 from agent.runtime.requests import (
+    DIAGNOSTICS,
     RESEND,
     SOCKET,
     STATUS,
@@ -159,19 +160,21 @@ class ControlServer:
         *,
         view: Callable[[], StationView],
         resend: Callable[[str], Awaitable[int]],
+        recent: Callable[[], Sequence[str]] = tuple,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
 
         post: takes events of the core; status: the ``status --json`` document of this moment; view: what decides how
         configuration keys may be changed; resend: puts what was given up of a session back into the queue, returns how
-        many messages that is, and raises JournalError.
+        many messages that is, and raises JournalError; recent: the newest lines of the log.
         """
         self._path = state_dir / SOCKET
         self._post = post
         self._status = status
         self._view = view
         self._resend = resend
+        self._recent = recent
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -262,8 +265,9 @@ class ControlServer:
     async def _answer(self, line: bytes) -> Document:
         try:
             request = request_of(line)
-            if request.get("command") == STATUS:
-                return success(self._status())
+            told = {STATUS: self._status, DIAGNOSTICS: self._diagnostics}.get(str(request.get("command")))
+            if told is not None:
+                return success(told())
             if request.get("command") == RESEND:
                 return await self._send_again(session_of(request))
             command = command_of(request)
@@ -274,6 +278,9 @@ class ControlServer:
             return failure(str(error), REFUSED)
         except ValueError as error:
             return failure(str(error), USAGE)
+
+    def _diagnostics(self) -> Mapping[str, object]:
+        return {"status": self._status(), "log": list(self._recent())}
 
     async def _change(self, request: SettingRequest) -> Document:
         """Change a configuration key by the rules of ChangeConfiguration; the result is what holds then.

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from agent import launch
 from agent.buffer.database import Database, open_database
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
@@ -40,8 +41,10 @@ from agent.runtime.halls import Site, card_reader, devices, installed
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
+from agent.runtime.recent import Recent
 from agent.runtime.status import ClockView, CloudState, CloudView, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
+from agent.runtime.workshop import Sources, clerk, fitted, installer, nothing_to_tell
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +61,19 @@ class Daemon:
     """Everything that one run of the process is made of."""
 
     def __init__(
-        self, config: AgentConfig, clock: SystemClock, database: Database, journal: SqliteJournal, *, whole: bool = True
+        self,
+        config: AgentConfig,
+        clock: SystemClock,
+        database: Database,
+        journal: SqliteJournal,
+        *,
+        whole: bool = True,
+        recent: Recent | None = None,
     ) -> None:
-        """Keep the foundations; ``assemble`` builds on them. whole: the ledger was read through, or need not be."""
+        """Keep the foundations; ``assemble`` builds on them.
+
+        whole: the ledger was read through, or need not be; recent: has the newest lines of the log.
+        """
         kept = config.document.ledger
         limits = Limits.of(kept.keep_details_days, kept.max_size_mb)
         self.upkeep = Upkeep(database, config.station.state_dir, limits, clock=clock, unchecked=not whole)
@@ -72,10 +85,12 @@ class Daemon:
         self.version = version()
         self.ended: asyncio.Future[Restart | Stop] = asyncio.get_running_loop().create_future()
         self.reader_error: str | None = None
+        self.recent = recent
+        self.installer = installer(config)
 
     async def assemble(self, cause: StopReason) -> None:
         """Load the state, build the adapters, and take up what was found open."""
-        config, policy = self.config, self.config.policy()
+        config, policy = self.config, fitted(self.config.policy(), self.installer)
         slices = await self.journal.load() or new_ledger()
         state = restored(slices, tuple(e.id for e in policy.evses))
         self.wires = Wires(self.clock)
@@ -100,9 +115,16 @@ class Daemon:
         self.outbox = OutboxStore(self.database, CLOUD)
         self.service = self._service()
         self.control = ControlServer(
-            config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
+            config.station.state_dir,
+            self.loop.post,
+            self.status,
+            view=self._view,
+            resend=self._resend,
+            recent=tuple if self.recent is None else self.recent.lines,
         )
-        self.performer.destinations.update({CLOUD: self.service, "control": self.control})
+        sources = Sources(self.status, self.recent, nothing_to_tell)
+        self.clerk = clerk(config, self.installer, sources, clock=self.clock, post=self.loop.post)
+        self.performer.destinations.update({CLOUD: self.service, "control": self.control, "maintenance": self.clerk})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
@@ -146,7 +168,7 @@ class Daemon:
 
     def _services(self, notifier: Notifier) -> list[Work]:
         services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier)]
-        services.append(self.journal.seal_due(self.clock.now))
+        services += [self.journal.seal_due(self.clock.now), *self.clerk.services()]
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
             services += [hall.evse_poll.run()] if hall.evse_poll else []
@@ -280,28 +302,33 @@ class Daemon:
     def _view(self) -> StationView:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
-        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock)
+        updatable = self.installer is not None
+        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock, updatable=updatable)
 
 
-async def run(config: AgentConfig, path: Path) -> int:
+async def run(config: AgentConfig, path: Path, recent: Recent | None = None) -> int:
     """Run the daemon until it is told to end; return the exit status.
 
-    path: of the configuration, for the log. A reset starts the program anew in the same process. Raises: AgentError
-    where it cannot begin at all.
+    path: of the configuration, for the log; recent: has its newest lines, which are kept beside the ledger at the end.
+    A reset starts the program anew in the same process. Raises: AgentError where it cannot begin at all.
     """
     for note in config.notes:
         log.warning(note)
     log.info("starting", config=str(path), version=version())
     with acquire(config.station.state_dir):
         claim(config.station.state_dir, config.station.id)
-        end = await _run(config)
+        try:
+            end = await _run(config, recent)
+        finally:
+            if recent is not None:
+                recent.save(config.station.state_dir, sys.exception())
     if isinstance(end, Restart):
         log.info("starting again", hard=end.hard)
-        os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])  # noqa: S606  # no shell is wanted
+        launch.again(sys.argv[1:])
     return 0
 
 
-async def _run(config: AgentConfig) -> Restart | Stop:
+async def _run(config: AgentConfig, recent: Recent | None) -> Restart | Stop:
     notifier = Notifier.from_environ(os.environ)
     state_dir = config.station.state_dir
     found = prepare(state_dir, (CLOUD,), SystemClock(0).now().wall, alive=notifier.extend)
@@ -313,7 +340,7 @@ async def _run(config: AgentConfig) -> Restart | Stop:
         previous = await journal.begin_run(boot_id(), version(), clock.now())
         for notice in sealer.notices:
             log.warning(notice)
-        daemon = Daemon(config, clock, database, journal, whole=not found.unchecked)
+        daemon = Daemon(config, clock, database, journal, whole=not found.unchecked, recent=recent)
         await daemon.assemble(cause_of(previous, boot))
         async with daemon.wires.open():
             end = await _served(daemon, notifier)

@@ -41,6 +41,7 @@ VALUE_LENGTH: Final = 500
 """OCPP 1.6 ed. 2, section 7.29 (KeyValue)."""
 STATUS: Final = "status"
 RESEND: Final = "resend"
+DIAGNOSTICS: Final = "diagnostics"
 SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 
