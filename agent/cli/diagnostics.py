@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from agent.runtime.diagnostics import Live
 
 TEXT: Final = """\
-A zip for who helps you: configuration without secrets, status, the newest log, versions, the newest sessions, what waits
-to be sent. Nothing of a private card is in it. It works while the agent runs, and while it does not."""
+A zip for who helps you: configuration without secrets, status, the newest log, versions, the newest sessions, what
+waits to be sent. Nothing of a private card is in it. It works while the agent runs, and while it does not."""
 JOURNAL: Final = ("--unit=wallbox-agent", "--lines=2000", "--no-pager", "--output=short-iso", "--quiet")
 JOURNAL_S: Final = 20.0
 
