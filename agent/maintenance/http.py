@@ -65,17 +65,11 @@ class Web:
         with self._open(location, line) as connection:
             headers = {"User-Agent": self.agent, "Accept-Encoding": "identity", "Connection": "close"}
             connection.request("GET", location.target, headers=headers | resume | proof)
-            answer = connection.getresponse()
-            if answer.status in REDIRECTED:
-                return _onward(location, answer)
-            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and held:
-                if answer.getheader("Content-Range") == f"bytes */{held}":
-                    return None  # all of it has come before
-                image.drop()
-                raise TransferFailed(f"{location.shown} has changed: it is fetched anew")
-            if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-                raise _refused(location, answer.status)
-            _take(location, answer, image, line)
+            with connection.getresponse() as answer:
+                if answer.status in REDIRECTED:
+                    return _onward(location, answer)
+                if not _is_whole(location, answer, image, held):
+                    _take(location, answer, image, line)
         return None
 
     def _put(self, location: Location, file: Path, headers: Mapping[str, str], line: Line) -> int:
@@ -110,9 +104,9 @@ class Web:
         with self._open(location, line) as connection:
             with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before all was sent
                 connection.request(method, location.target, body=body, headers=headers)
-            answer = connection.getresponse()
-            answer.read(HEARD)
-            return answer.status
+            with connection.getresponse() as answer:
+                answer.read(HEARD)
+                return answer.status
 
     @contextmanager
     def _open(self, location: Location, line: Line) -> Iterator[HTTPConnection]:
@@ -135,6 +129,18 @@ class Web:
             raise TransferFailed(words, Trouble.REFUSED) from error
         finally:
             connection.close()
+
+
+def _is_whole(location: Location, answer: HTTPResponse, image: Image, held: int) -> bool:
+    """Tell whether all of it has come before. Raises: TransferFailed where the file is not what comes now."""
+    if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and held:
+        if answer.getheader("Content-Range") == f"bytes */{held}":
+            return True
+        image.drop()
+        raise TransferFailed(f"{location.shown} has changed: it is fetched anew")
+    if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        raise _refused(location, answer.status)
+    return False
 
 
 def _take(location: Location, answer: HTTPResponse, image: Image, line: Line) -> None:
