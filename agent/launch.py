@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
-FOLDER: Final = "WALLBOX_FIRMWARE"
+FOLDER: Final = "FIRMWARE_FOLDER"
 """Environment: the folder of the slots; without it ``firmware`` in systemd's STATE_DIRECTORY."""
-SLOT: Final = "WALLBOX_SLOT"
+SLOT: Final = "FIRMWARE_SLOT"
 """Environment of the agent: the slot that it runs from, empty for the base."""
-LAUNCHER: Final = "WALLBOX_LAUNCHER"
+LAUNCHER: Final = "FIRMWARE_LAUNCHER"
 """Environment of the agent: the Python by which the launcher is run again."""
 SLOTS: Final = ("a", "b")
 CHOICE: Final = "choice.json"

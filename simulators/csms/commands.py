@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from simulators.console import Commands
@@ -13,6 +14,7 @@ from simulators.csms.breaking import Breaker
 from simulators.csms.company import local_list, settings_of, verdict
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
+from simulators.csms.upkeep import Upkeep
 from simulators.errors import Misuse
 
 LIST_VERSION: Final = "GetLocalListVersion"
@@ -21,16 +23,21 @@ STATUSES: Final = {"block": TokenStatus.BLOCKED, "unblock": TokenStatus.ACTIVE, 
 
 
 class Commander:
-    """The commands over a central system. A station may be left out where only one is connected."""
+    """The commands over a central system. A station may be left out where only one is connected.
 
-    def __init__(self, csms: Csms) -> None:
+    files: folder for what stations send, a new one where it is None.
+    """
+
+    def __init__(self, csms: Csms, files: Path | None = None) -> None:
         self._csms = csms
+        self.upkeep = Upkeep(csms, self._station, files)
 
     def add_to(self, commands: Commands) -> None:
         """Add all commands."""
         self._add_stations(commands)
         self._add_employer(commands)
         Breaker(self._csms, self._station).add_to(commands)
+        self.upkeep.add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:
         add = commands.add

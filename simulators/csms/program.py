@@ -43,6 +43,7 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--interval", type=int, default=300, metavar="S", help="heartbeat interval told to stations (default: 300)")
     add("--boot", choices=("Accepted", "Pending", "Rejected"), default="Accepted", help="answer to boots (Accepted)")
     add("--state", type=Path, metavar="FILE", help="keep companies, cards, chargers and sessions in a file")
+    add("--files", type=Path, metavar="FOLDER", help="where logs and diagnostics go that stations send")
     add("--password", action="append", default=[], metavar="STATION:PASSWORD", help="ask for HTTP basic authentication")
     add("--tls", type=Path, metavar="FOLDER", help=THROW_AWAY)
     add("--tls-cert", type=Path, metavar="FILE", help="PEM, with the chain; wss instead of ws")
@@ -60,8 +61,12 @@ async def _csms(options: argparse.Namespace) -> None:
         if not options.quiet:
             csms.log.listeners.append(lambda entry: say(show.line(entry)))
         commands = Commands()
-        Commander(csms).add_to(commands)
-        await converse(commands, options.control, banner=f"central system at {csms.url}/STATION-ID")
+        commander = Commander(csms, options.files)
+        commander.add_to(commands)
+        try:
+            await converse(commands, options.control, banner=f"central system at {csms.url}/STATION-ID")
+        finally:
+            commander.upkeep.close()
 
 
 def _setup(options: argparse.Namespace) -> Setup:

@@ -57,7 +57,11 @@ class Leaps:
 
     async def _begun(self) -> None:
         """Wait for a station that starts anew."""
-        await self.rig.until(lambda: self.rig.now.begun.is_set(), "a start")
+
+        def begun() -> bool:
+            return self.rig.now.begun.is_set()
+
+        await self.rig.until(begun, "a start")
 
     def _move(self, seconds: float) -> None:
         clock = self.rig.now.clock

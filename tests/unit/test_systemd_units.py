@@ -177,6 +177,7 @@ KEYS: Final[Mapping[str, frozenset[str]]] = {
     "connector.evse": TRANSPORT | {"controller", "failsafe_current", "watchdog"},
     "tariff": frozenset({"currency", "vat_percentage", "energy"}),
     "tariff.slot": frozenset({"days", "start", "end", "energy"}),
+    "firmware": frozenset({"root_file"}),
     "ledger": frozenset({"keep_details_days", "max_size_mb"}),
     "log": frozenset({"level", "format"}),
 }

@@ -332,7 +332,7 @@ async def test_case_200_scheduled(rig: Rig, files: Files, maker: Maker, leaps: L
     rig.installer = TestInstaller()
     csms = await rig.ready()
     times = {"retrieveDateTime": soon(60), "installDateTime": soon(120)}
-    assert await update_signed(csms, f"{files.url}/good", maker, **times) == ACCEPTED
+    assert await update_signed(csms, f"{files.url}/good", maker, 7, **times) == ACCEPTED
     await csms.expect(SIGNED, status="DownloadScheduled", requestId=7)
     await leaps.ahead(65)
     await steps(csms, SIGNED, "Downloaded", "SignatureVerified", "InstallScheduled")
