@@ -17,6 +17,8 @@ from typing import Final, NoReturn
 
 FOLDER: Final = "FIRMWARE_FOLDER"
 """Environment: the folder of the slots; without it ``firmware`` in systemd's STATE_DIRECTORY."""
+USUAL: Final = Path("/var/lib/wallbox-agent/firmware")
+"""The folder for commands that somebody types, whom systemd tells nothing."""
 SLOT: Final = "FIRMWARE_SLOT"
 """Environment of the agent: the slot that it runs from, empty for the base."""
 LAUNCHER: Final = "FIRMWARE_LAUNCHER"
@@ -72,8 +74,11 @@ def write(folder: Path, choice: Choice) -> None:
         os.close(descriptor)
 
 
-def pick(folder: Path) -> str | None:
-    """Return the slot to start now, None for the base; a start on trial is counted before it happens."""
+def pick(folder: Path, *, counted: bool = True) -> str | None:
+    """Return the slot to start now, None for the base; a start on trial is counted before it happens.
+
+    counted False: it is no start of the daemon, but a command beside it.
+    """
     choice = read(folder)
     trial = choice.trial
     if trial is not None and (trial.starts >= STARTS or not usable(folder / trial.slot)):
@@ -81,6 +86,8 @@ def pick(folder: Path) -> str | None:
         choice, trial = replace(choice, trial=None), None
         with suppress(OSError):
             write(folder, choice)
+    if trial is not None and not counted:
+        return trial.slot
     if trial is not None:
         try:
             write(folder, replace(choice, trial=replace(trial, starts=trial.starts + 1)))
@@ -103,11 +110,13 @@ def usable(slot: Path) -> bool:
 
 
 def folder_of(environ: dict[str, str]) -> Path | None:
-    """Return the folder of the slots, None where nobody names one."""
+    """Return the folder of the slots, None where there is none."""
     named, state = environ.get(FOLDER), environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if named:
         return Path(named)
-    return Path(state) / "firmware" if state else None
+    if state:
+        return Path(state) / "firmware"
+    return USUAL if os.access(USUAL / CHOICE, os.R_OK) else None
 
 
 def again(arguments: list[str]) -> NoReturn:
@@ -126,7 +135,7 @@ def main() -> NoReturn:
     """Replace this process by the agent, with the same arguments."""
     environ = dict(os.environ)
     folder = folder_of(environ)
-    slot = None if folder is None else pick(folder)
+    slot = None if folder is None else pick(folder, counted="run" in sys.argv[1:])
     environ |= {LAUNCHER: sys.executable, SLOT: slot or ""}
     if folder is not None:
         environ[FOLDER] = str(folder)
