@@ -92,7 +92,9 @@ class Session(socketserver.StreamRequestHandler):
 
     def on_retr(self, path: str) -> None:
         found = self.server.there.get(path)
-        if found is None or self.listener is None:
+        assert self.listener is not None
+        if found is None:
+            self.listener.close()
             self.say("550 no such file")
             return
         self.say("150 it comes")
