@@ -76,13 +76,11 @@ def test_a_certificate_counts_only_in_its_time(ec: Maker, moment: datetime) -> N
         signer(ec.certificate, [ec.root], moment)
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda text: "", lambda text: text * 2, lambda text: text[:200], lambda text: text.replace("M", "N", 3)]
-)  # type: ignore[misc]
-def test_a_damaged_certificate_is_refused(ec: Maker, damage: object) -> None:
-    assert callable(damage)
-    with pytest.raises(Untrusted):
-        signer(damage(ec.certificate), [ec.root], NOW)
+def test_a_damaged_certificate_is_refused(ec: Maker) -> None:
+    good = ec.certificate
+    for damaged in ("", good * 2, good[:200], good.replace("M", "N", 3), "-----BEGIN CERTIFICATE-----"):
+        with pytest.raises(Untrusted):
+            signer(damaged, [ec.root], NOW)
 
 
 def test_a_forged_certificate_is_refused(ec: Maker) -> None:

@@ -116,27 +116,25 @@ def test_firmware_that_reverts_itself_is_not_started_again(folder: Path) -> None
     assert start(folder, "--version")[1] != "wallbox-agent 2.0"
 
 
+OTHER = packed("x-1.dist-info", {"x-1.dist-info/METADATA": "Name: x\nVersion: 1\n", "x-1.dist-info/WHEEL": ""})
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("image", "words", "faulty"),
     [
         (wheel(check=2), "does not accept the configuration", True),
-        (wheel(agent__broken="import nowhere_to_be_found\n"), "", None),
+        (wheel(**{"agent__broken.py": "import nowhere_to_be_found\n"}), "nowhere_to_be_found", True),
         (b"MZ not for here", "neither a wheel", False),
         (b"PK\x03\x04 torn", "cannot be put in place|no wheel", False),
         (b"!<arch>\n torn", "cannot be put in place", False),
-        (packed("x-1.dist-info", {"x-1.dist-info/METADATA": "Name: x\nVersion: 1\n", "x-1.dist-info/WHEEL": ""}), "has no wallbox-agent", False),
+        (OTHER, "has no wallbox-agent", False),
         (wheel(**{"..__evil.py": "x"}), "outside of its place", False),
     ],
-)  # fmt: skip
-def test_what_cannot_be_installed_leaves_all_as_it_was(
-    folder: Path, image: bytes, words: str, faulty: bool | None
-) -> None:
+)
+def test_what_cannot_be_installed_leaves_all_as_it_was(folder: Path, image: bytes, words: str, *, faulty: bool) -> None:
     before = Choice("b")
     launch.write(folder, before)
-    if faulty is None:
-        image = wheel(**{"agent__broken.py": "import nowhere_to_be_found\n"})
-        words, faulty = "nowhere_to_be_found", True
     with pytest.raises(InstallFailed, match=words) as caught:
         install(folder, image, "b")
     assert caught.value.faulty is faulty
