@@ -142,11 +142,13 @@ def test_a_certificate_that_was_looked_at_too_late_is_refused(charger: Charger) 
 
 def test_a_clock_that_is_set_moves_what_waits_for_a_time(charger: Charger) -> None:
     charger.command(replace(PLAIN, retrieve_at=charger.at.wall + timedelta(hours=5)))
-    charger.offset = timedelta(hours=6) if hasattr(charger, "offset") else timedelta()
-    before = charger.state.maintenance.firmware_due
-    assert before == pytest.approx(charger.at.mono + 5 * 3600)
+    assert charger.state.maintenance.firmware_due == pytest.approx(charger.at.mono + 5 * 3600)
+    charger.wall += timedelta(hours=4)
     charger.do(ClockStepped())
-    assert stage(charger) is Stage.SCHEDULED
+    assert charger.state.maintenance.firmware_due == pytest.approx(charger.at.mono + 3600)
+    charger.wall += timedelta(hours=2)
+    charger.do(ClockStepped())
+    assert stage(charger) is Stage.DOWNLOADING
 
 
 def test_a_download_goes_on_after_a_restart_and_is_not_told_again(charger: Charger) -> None:

@@ -31,8 +31,8 @@ else:
 """
 
 
-def wheel(version: str = "9.9.9", *, check: int = 0, status: int = 0, **more: str) -> bytes:
-    """Return a tiny wheel of the agent; more: other files, by their path with a double underscore for each slash."""
+def wheel(version: str = "9.9.9", *, check: int = 0, status: int = 0, more: str | None = None) -> bytes:
+    """Return a tiny wheel of the agent; check, status: how its commands end; more: path of a file that fails."""
     main = MAIN.format(version=version, check=check, status=status)
     folder = f"wallbox_agent-{version}.dist-info"
     files = {
@@ -41,7 +41,7 @@ def wheel(version: str = "9.9.9", *, check: int = 0, status: int = 0, **more: st
         f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: wallbox-agent\nVersion: {version}\n",
         f"{folder}/WHEEL": "Wheel-Version: 1.0\n",
     }
-    files |= {name.replace("__", "/"): text for name, text in more.items()}
+    files |= {} if more is None else {more: "import nowhere_to_be_found\n"}
     return packed(folder, files)
 
 
@@ -124,12 +124,12 @@ OTHER = packed("x-1.dist-info", {"x-1.dist-info/METADATA": "Name: x\nVersion: 1\
     ("image", "words", "faulty"),
     [
         (wheel(check=2), "does not accept the configuration", True),
-        (wheel(**{"agent__broken.py": "import nowhere_to_be_found\n"}), "nowhere_to_be_found", True),
+        (wheel(more="agent/broken.py"), "nowhere_to_be_found", True),
         (b"MZ not for here", "neither a wheel", False),
         (b"PK\x03\x04 torn", "cannot be put in place|no wheel", False),
         (b"!<arch>\n torn", "cannot be put in place", False),
         (OTHER, "has no wallbox-agent", False),
-        (wheel(**{"..__evil.py": "x"}), "outside of its place", False),
+        (wheel(more="../evil.py"), "outside of its place", False),
     ],
 )
 def test_what_cannot_be_installed_leaves_all_as_it_was(folder: Path, image: bytes, words: str, *, faulty: bool) -> None:
