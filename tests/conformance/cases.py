@@ -14,8 +14,8 @@ LATER: Final = {
     30: "RemoteTrigger",
     32: "security profile 1",
 }
-OWED: Final = frozenset({*range(1, 109), *range(114, 127), 129, *range(131, 158)}) - LATER.keys()
-"""Core and LocalAuthListManagement."""
+OWED: Final = frozenset({*range(1, 109), *range(114, 127), 129, *range(131, 162), 197, 199, 200}) - LATER.keys()
+"""Core, LocalAuthListManagement and FirmwareManagement, signed and not."""
 
 
 def written() -> Iterator[int]:
