@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from agent.core.effects import Effect
@@ -158,6 +159,37 @@ class Outbox(Protocol):
 
     async def count(self) -> int:
         """Return how many messages still have to go."""
+        ...
+
+
+class Installer(Protocol):
+    """Puts new firmware in place, and takes it back where it does not prove itself (ADR 25). All of it blocks."""
+
+    def install(self, image: Path, job: int, line: Interruptible) -> str:
+        """Put an image in place for the next start, on trial, and return its version; ``line`` may call it off.
+
+        Raises: InstallFailed, after which everything is as it was.
+        """
+        ...
+
+    def trial(self) -> int | None:
+        """Return the number of the update whose firmware runs and has still to prove itself."""
+        ...
+
+    def keep(self) -> None:
+        """Take the firmware that runs into force. Raises: OSError."""
+        ...
+
+    def revert(self) -> None:
+        """Let the next start take the firmware before. Raises: OSError."""
+        ...
+
+
+class Interruptible(Protocol):
+    """Something long that another thread may call off."""
+
+    def check(self) -> None:
+        """Raise where it has been called off."""
         ...
 
 

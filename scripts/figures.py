@@ -31,6 +31,7 @@ BUDGET: Final[Mapping[tuple[str, ...], int]] = {
     ("agent/buffer",): 900,
     ("agent/fieldbus", "agent/meter", "agent/rfid", "agent/evse"): 1200,
     ("agent/statement",): 4000,
+    ("agent/maintenance",): 1200,
     ("agent/runtime",): 1000,
     ("agent/cli",): 1200,
     ("simulators",): 2000,

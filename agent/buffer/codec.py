@@ -11,8 +11,10 @@ from agent.core.errors import JournalCorrupt
 from agent.core.facts import (
     SCHEMA,
     Fact,
+    FirmwareTold,
     HeldDropped,
     HeldReleased,
+    LogTold,
     MeterSampled,
     SessionEnded,
     SessionSampled,
@@ -29,9 +31,14 @@ FACTS: Final[dict[str, type[Fact]]] = {
     "meter-sampled": MeterSampled,
     "held-released": HeldReleased,
     "held-dropped": HeldDropped,
+    "firmware-told": FirmwareTold,
+    "log-told": LogTold,
 }
 NAMES: Final = {kind: name for name, kind in FACTS.items()}
 SAMPLES: Final = (NAMES[SessionSampled], NAMES[MeterSampled])
+"""Readings, of which some may be left out where too many wait."""
+NOTICES: Final = (NAMES[FirmwareTold], NAMES[LogTold])
+PASSING: Final = (*SAMPLES, *NOTICES)
 """What is told once and not kept in a lane after that."""
 
 

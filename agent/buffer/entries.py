@@ -6,19 +6,22 @@ they raise AssertionError before anything is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias, assert_never
 from uuid import uuid4
 
 from agent.buffer.codec import NAMES, SAMPLES, dump
 from agent.buffer.database import Statement
+from agent.buffer.deliveries import CLOUD
 from agent.buffer.sealing import Closed
 from agent.core.facts import (
     SCHEMA,
     Fact,
+    FirmwareTold,
     HeldDropped,
     HeldReleased,
+    LogTold,
     MeterSampled,
     SessionEnded,
     SessionSampled,
@@ -114,6 +117,8 @@ class Entry:
                 self._follow(fact)
             case MeterSampled():
                 self._sample(fact)
+            case FirmwareTold() | LogTold():
+                self._queue_for([CLOUD], self._record(fact, fact.at))
             case HeldReleased():
                 self._record(fact, self._at)
                 self._settle(fact.company_code, Reporting.REPORT, RELEASE_ROWS)
@@ -153,9 +158,13 @@ class Entry:
         seq = self._record(fact, fact.reading.at)
         if fact.context is ReadingContext.OTHER:
             return
-        rows = [(name, seq, None, str(uuid4()), "queued") for name in self._destinations]
-        self.statements += [(QUEUE, row) for row in rows]
+        self._queue_for(self._destinations, seq)
         self._thin(seq)
+
+    def _queue_for(self, names: Iterable[str], seq: int) -> None:
+        """Queue a fact of the station itself."""
+        rows = [(name, seq, None, str(uuid4()), "queued") for name in names]
+        self.statements += [(QUEUE, row) for row in rows]
 
     def _thin(self, seq: int) -> None:
         """Now and then see that samples which nobody takes do not fill the disk: every second of too many goes."""

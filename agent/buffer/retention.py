@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from agent.buffer.codec import load
+from agent.buffer.codec import NOTICES, load, load_fact
 from agent.buffer.database import Statement
 from agent.buffer.timeline import BOOTS, Timeline, Trust, timeline
-from agent.core.facts import MeterSampled, SessionEnded
+from agent.core.facts import Fact, FirmwareTold, LogTold, MeterSampled, SessionEnded
 
 STEP: Final = 200
 """Readings between sessions that are looked at or removed at once."""
@@ -42,9 +42,12 @@ UPDATE outbox SET text = NULL WHERE destination IN ({OWN_LANES}) AND fact BETWEE
     AND state = 'confirmed' AND NOT ({UNSETTLED})
 """  # noqa: S608  # as above
 LANES: Final = "SELECT DISTINCT destination FROM delivery"
-BETWEEN: Final = "SELECT seq, schema, json FROM fact WHERE seq > ? AND kind = 'meter-sampled' ORDER BY seq LIMIT ?"
+WITHOUT_SESSION: Final = ("meter-sampled", *NOTICES)
+BETWEEN: Final = f"""
+SELECT seq, kind, schema, json FROM fact WHERE seq > ? AND kind IN {WITHOUT_SESSION} ORDER BY seq LIMIT ?
+"""  # noqa: S608  # the constant above
 WAITS: Final = "SELECT 1 FROM outbox WHERE destination = ? AND fact = ?"
-READING: Final = "DELETE FROM fact WHERE seq = ?1 AND kind = 'meter-sampled'"
+READING: Final = f"DELETE FROM fact WHERE seq = ?1 AND kind IN {WITHOUT_SESSION}"  # noqa: S608  # as above
 TRUSTED: Final = frozenset({Trust.SYNCHRONISED, Trust.CORRECTED})
 
 
@@ -94,19 +97,25 @@ def _readings(connection: sqlite3.Connection, place: Place, before: datetime, ti
     lanes = [name for (name,) in connection.execute(LANES)]
     rows = connection.execute(BETWEEN, (place.reading, STEP)).fetchall()
     last = place.reading
-    for seq, schema, text in rows:
-        fact = load(MeterSampled, schema, text)
+    for seq, kind, schema, text in rows:
+        fact = load_fact(kind, schema, text)
         is_old = _is_old(fact, before, times)
         if is_old is False:
             return Step(tuple(statements), Place(place.session, last), is_last=True)
         last = seq
         waits = any(connection.execute(WAITS, (lane, seq)).fetchone() for lane in lanes)
-        if is_old and not fact.anew and not waits:
+        if is_old and not waits and not (isinstance(fact, MeterSampled) and fact.anew):
             statements.append((READING, (seq,)))
     return Step(tuple(statements), Place(place.session, last), is_last=len(rows) < STEP)
 
 
-def _is_old(fact: SessionEnded | MeterSampled, before: datetime, times: Timeline) -> bool | None:
+def _is_old(fact: Fact, before: datetime, times: Timeline) -> bool | None:
     """Tell whether a fact is older; None where nobody can vouch for its time."""
-    at = fact.at if isinstance(fact, SessionEnded) else fact.reading.at
+    match fact:
+        case MeterSampled():
+            at = fact.reading.at
+        case SessionEnded() | FirmwareTold() | LogTold():
+            at = fact.at
+        case _:
+            return None
     return times.corrected(at).wall < before if times.trust(at) in TRUSTED else None

@@ -14,6 +14,7 @@ from agent.core.card import Distribution
 from agent.core.charging_profile import Installed
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
+from agent.core.maintenance_state import Jobs
 from agent.core.model import EvseId
 from agent.core.payment import Payment
 from agent.core.settings import Overrides
@@ -44,6 +45,7 @@ KINDS: Final[Mapping[str, type]] = {
     "payment": Payment,
     "charging-profile": Installed,
     "reservation": Reservation,
+    "jobs": Jobs,
 }
 CARD: Final = "card"
 
@@ -79,6 +81,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         payments=found["payment"],
         profiles={int(key): installed for key, installed in found["charging-profile"].items()},
         reservations={int(key): reservation for key, reservation in found["reservation"].items()},
+        jobs=found["jobs"].get("", Jobs()),
     )
 
 
@@ -99,6 +102,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "payment": slices.payments,
         "charging-profile": slices.profiles,
         "reservation": slices.reservations,
+        "jobs": {"": slices.jobs},
     }
 
 

@@ -69,7 +69,7 @@ def restore(context: Context, options: argparse.Namespace) -> int:
     from agent.buffer.deliveries import CLOUD
     from agent.buffer.owner import foreign, hand_over
     from agent.buffer.restore import restore as put_back
-    from agent.runtime.control import StateDirBusy, acquire
+    from agent.runtime.possession import StateDirBusy, acquire
 
     config, source = context.config(), options.file
     station, lanes = config.station, (CLOUD, *config.listeners())

@@ -24,5 +24,5 @@ def run(context: Context, _options: argparse.Namespace) -> int:
     from agent.runtime.daemon import run as serve
     from agent.runtime.logs import configure
 
-    configure(config.log.level, config.log.format)
-    return asyncio.run(serve(config, context.path))
+    recent = configure(config.log.level, config.log.format)
+    return asyncio.run(serve(config, context.path, recent))

@@ -58,8 +58,8 @@ def _from_here(config: AgentConfig, month: Month, name: str | None) -> Sequence[
     from agent.buffer.file import LEDGER
     from agent.buffer.owner import hand_over
     from agent.cli.ledger import entered
-    from agent.runtime.control import acquire
     from agent.runtime.logs import configure
+    from agent.runtime.possession import acquire
 
     configure("error", "console")  # what became of it is printed here
     state_dir = config.station.state_dir

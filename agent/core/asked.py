@@ -14,6 +14,7 @@ from agent.core import (
     charging,
     linking,
     local_list,
+    maintenance,
     payments,
     reservation,
     session,
@@ -53,6 +54,9 @@ from agent.core.commands import (
 from agent.core.company import remote_start_allowed
 from agent.core.effects import Answer
 from agent.core.facts import StartTrigger
+from agent.core.firmware import BUSY
+from agent.core.maintenance_commands import MaintenanceCommand
+from agent.core.maintenance_state import Stage
 from agent.core.metering import SILENT, fresh
 from agent.core.model import STATION, IdToken, Profile, Registration, StopReason
 from agent.core.reservation_commands import ReservationCommand
@@ -78,15 +82,20 @@ def perform(turn: Turn, call: CallRef, command: Command) -> None:
     Only a lock answers for itself, once it has moved.
     """
     place = len(turn.effects)
-    outcome = _outcome(turn, call, command)
+    outcome = _listens(turn, call, command) or _outcome(turn, call, command)
     if outcome is not None:
         turn.effects.insert(place, Answer(call, outcome))
 
 
+def _listens(turn: Turn, call: CallRef, command: Command) -> Outcome | None:
+    """Refuse what a central system commands that only listens; it may read, and have things told."""
+    if call.origin not in turn.policy.listeners or isinstance(command, READING):
+        return None
+    refused = Result.NOT_SUPPORTED if isinstance(command, UnlockConnector) else Result.REJECTED
+    return Outcome(command, refused, LISTENS)
+
+
 def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
-    if call.origin in turn.policy.listeners and not isinstance(command, READING):
-        refused = Result.NOT_SUPPORTED if isinstance(command, UnlockConnector) else Result.REJECTED
-        return Outcome(command, refused, LISTENS)
     if isinstance(command, CardCommand):
         return cards.perform(turn, command)
     if isinstance(command, ChargingCommand):
@@ -95,6 +104,8 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
         return reservation.perform(turn, command)
     if isinstance(command, TriggerCommand):
         return triggers.perform(turn, call, command)
+    if isinstance(command, MaintenanceCommand):
+        return maintenance.perform(turn, call, command)
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -222,6 +233,9 @@ def _stop(turn: Turn, command: StopSession) -> Outcome:
 
 
 def _reset(turn: Turn, command: Reset) -> Outcome:
+    update = turn.state.maintenance.jobs.firmware
+    if update is not None and update.stage is Stage.INSTALLING:
+        return Outcome(command, Result.REJECTED, BUSY)
     until = turn.at.mono + RESET_WITHIN_S
     turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=until)
     for evse in turn.state.evses:

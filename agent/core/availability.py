@@ -112,7 +112,8 @@ def maybe_plugged(evse: EvseState) -> bool:
 
 def startable(turn: Turn, evse: EvseState) -> bool:
     """Tell whether a session may begin on an EVSE: in service, sound, seen, free, not left over from the last one."""
-    busy = evse.session is not None or evse.finishing or evse.grant is not None or turn.state.restarting is not None
+    busy = evse.session is not None or evse.finishing or evse.grant is not None
+    busy = busy or turn.state.restarting is not None or turn.state.maintenance.holds
     device = evse.evse if turn.evse_policy(evse).controlled else evse.meter
     known = device.reading is not None and device.error is None
     return known and not busy and evse.availability.operative and sound(turn, evse)
@@ -232,12 +233,12 @@ def _info(evse: EvseState) -> str | None:
 def _sound_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
     """Return what is shown while nothing is wrong."""
     if not turn.evse_policy(evse).controlled:
-        return _measured_status(evse)
+        return _measured_status(turn, evse)
     if evse.session is not None:
         return SHOWN[evse.session.phase]
     if evse.finishing:
         return ConnectorStatus.FINISHING
-    return _idle_status(turn, evse) if evse.availability.operative else ConnectorStatus.UNAVAILABLE
+    return _idle_status(turn, evse) if _in_service(turn, evse) else ConnectorStatus.UNAVAILABLE
 
 
 def _idle_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
@@ -251,8 +252,13 @@ def _idle_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
     return ConnectorStatus.PREPARING if waits else ConnectorStatus.AVAILABLE
 
 
-def _measured_status(evse: EvseState) -> ConnectorStatus:
+def _in_service(turn: Turn, evse: EvseState) -> bool:
+    """Tell whether a session may begin as far as service goes: firmware that is about to be installed lets none."""
+    return evse.availability.operative and not turn.state.maintenance.holds
+
+
+def _measured_status(turn: Turn, evse: EvseState) -> ConnectorStatus:
     """Return what is shown without a controller: the meter tells whether a car draws, and nobody sees a plug."""
     if evse.session is not None or evse.meter.drawing:
         return ConnectorStatus.CHARGING
-    return ConnectorStatus.AVAILABLE if evse.availability.operative else ConnectorStatus.UNAVAILABLE
+    return ConnectorStatus.AVAILABLE if _in_service(turn, evse) else ConnectorStatus.UNAVAILABLE

@@ -10,6 +10,7 @@ from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.charging_commands import ChargingCommand, CompositeSchedule
 from agent.core.charging_profile import ChargingProfile
 from agent.core.company import CompanySettings
+from agent.core.maintenance_commands import MaintenanceCommand
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.payment import Payment
 from agent.core.prices import PriceBlock
@@ -300,6 +301,7 @@ Command: TypeAlias = (
     | ChargingCommand
     | ReservationCommand
     | TriggerCommand
+    | MaintenanceCommand
 )
 
 
@@ -318,6 +320,8 @@ class Result(StrEnum):
     OCCUPIED = "occupied"
     FAULTED = "faulted"
     UNAVAILABLE = "unavailable"
+    ACCEPTED_CANCELED = "accepted-canceled"
+    INVALID_CERTIFICATE = "invalid-certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +330,7 @@ class Outcome:
 
     reason: for the person who asked, why not, or what was asked for; None when there is nothing to say. settings: for
     GetSettings; list_version: for GetLocalListVersion, -1 where the list is switched off, 0 while it is empty; cards:
-    for PushCards and GetCards; schedule: for GetCompositeSchedule.
+    for PushCards and GetCards; schedule: for GetCompositeSchedule; file: name of the file that UploadLog uploads.
     """
 
     command: Command
@@ -336,3 +340,4 @@ class Outcome:
     list_version: int | None = None
     cards: CardsReport | None = None
     schedule: CompositeSchedule | None = None
+    file: str | None = None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from math import inf
 
 from agent.core.availability import must_last
+from agent.core.maintenance import deadlines as maintenance_deadlines
 from agent.core.policy import Policy
 from agent.core.sampling import boundary_pending
 from agent.core.session import ending_deadlines
@@ -32,6 +33,7 @@ def _deadlines(state: StationState, policy: Policy) -> Iterator[float]:
         yield state.grid.due
     if state.reserved_until is not None:
         yield state.reserved_until
+    yield from maintenance_deadlines(state.maintenance)
     yield from (given.until for given in state.waiting if given.until is not None)
     settings = state.overrides.over(policy.settings)
     for evse in state.evses:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from agent.core.commands import CallRef, Outcome
 from agent.core.instant import Instant
+from agent.core.maintenance_effects import MaintenanceEffect
 from agent.core.model import ConnectorStatus, ErrorCode, EvseId, IdToken, MilliAmp, Reading
 from agent.core.trigger_commands import Trigger
 
@@ -157,4 +158,5 @@ Effect: TypeAlias = (
     | Indicate
     | Restart
     | Stop
+    | MaintenanceEffect
 )

@@ -63,6 +63,15 @@ class RpcError(AgentError):
         self.details = details or {}
 
 
+class InstallFailed(AgentError):
+    """Firmware cannot be installed; faulty: it could be, and does not work. What runs is as it was."""
+
+    def __init__(self, words: str, *, faulty: bool = False) -> None:
+        """Keep what an installer needs to know."""
+        super().__init__(words)
+        self.faulty = faulty
+
+
 class JournalError(AgentError):
     """The ledger cannot be written; charging must not start."""
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from agent.core.commands import CallRef, Command
 from agent.core.company import LinkAnswer
+from agent.core.maintenance_events import MaintenanceEvent
 from agent.core.model import EvseId, EvseReading, IdToken, Reading, Registration, SessionId, TokenInfo
 
 
@@ -177,4 +178,5 @@ Event: TypeAlias = (
     | Ticked
     | ClockStepped
     | ShutdownRequested
+    | MaintenanceEvent
 )

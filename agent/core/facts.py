@@ -137,4 +137,56 @@ class HeldDropped:
     company_code: str
 
 
-Fact: TypeAlias = SessionStarted | SessionSampled | SessionEnded | MeterSampled | HeldReleased | HeldDropped
+class FirmwareStatus(StrEnum):
+    """How an update stands, in the words of the security whitepaper; plain updates have a part of them."""
+
+    IDLE = "Idle"
+    DOWNLOAD_SCHEDULED = "DownloadScheduled"
+    DOWNLOADING = "Downloading"
+    DOWNLOADED = "Downloaded"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    SIGNATURE_VERIFIED = "SignatureVerified"
+    INVALID_SIGNATURE = "InvalidSignature"
+    INSTALL_SCHEDULED = "InstallScheduled"
+    INSTALLING = "Installing"
+    INSTALL_REBOOTING = "InstallRebooting"
+    INSTALL_VERIFICATION_FAILED = "InstallVerificationFailed"
+    INSTALLATION_FAILED = "InstallationFailed"
+    INSTALLED = "Installed"
+
+
+class LogStatus(StrEnum):
+    """How an upload stands, in the words of the security whitepaper."""
+
+    IDLE = "Idle"
+    UPLOADING = "Uploading"
+    UPLOADED = "Uploaded"
+    UPLOAD_FAILURE = "UploadFailure"
+    BAD_MESSAGE = "BadMessage"
+    PERMISSION_DENIED = "PermissionDenied"
+    NOT_SUPPORTED = "NotSupportedOperation"
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareTold:
+    """A step of an update; signed: by the whitepaper's messages, where ``request`` is the asker's number."""
+
+    status: FirmwareStatus
+    signed: bool
+    request: int | None
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class LogTold:
+    """A step of an upload; signed, request: as in ``FirmwareTold``."""
+
+    status: LogStatus
+    signed: bool
+    request: int | None
+    at: Instant
+
+
+Fact: TypeAlias = (
+    SessionStarted | SessionSampled | SessionEnded | MeterSampled | HeldReleased | HeldDropped | FirmwareTold | LogTold
+)

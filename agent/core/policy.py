@@ -46,6 +46,8 @@ class Policy:
     from; hourly: the supplier's prices, a later block wins; flat: a tax office's, by year (0 for all others).
     listeners: origins of commands that may read and trigger, and command nothing.
     limit_pace_s: so long a limit of a charging profile lasts before the next one is commanded.
+    version: of this firmware; updatable: another one can be installed; trial: the number of the update that brought it,
+    None where it has proven itself.
     """
 
     evses: tuple[EvsePolicy, ...]
@@ -67,6 +69,9 @@ class Policy:
     hourly: tuple[PriceBlock, ...] = ()
     flat: tuple[tuple[int, Decimal], ...] = ()
     listeners: frozenset[str] = frozenset()
+    version: str = ""
+    updatable: bool = False
+    trial: int | None = None
 
     @property
     def shared_reader(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core import reservation, session
+from agent.core import maintenance, reservation, session
 from agent.core.charges import counted
 from agent.core.instant import Instant, in_step
 from agent.core.metering import MARKS, Judgement, distrusted, implausible, replaced, since_last_life
@@ -35,6 +35,7 @@ def recover(state: StationState, at: Instant, policy: Policy, cause: StopReason)
                 replace(evse, recovering=until, meter=MeterView(failed_since=at.mono, error="waiting for the meter"))
             )
     reservation.overdue(turn)
+    maintenance.recover(turn)
     return turn.step()
 
 

@@ -49,6 +49,7 @@ class Settings:
     phase_rotation: tuple[str, ...] = ("0.Unknown", "1.RST")
     reservation_enabled: bool = True
     reserve_connector_zero: bool = True
+    security_profile: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from agent.core.commands import CallRef, ResetKind
 from agent.core.company import Company
 from agent.core.facts import StartTrigger
 from agent.core.instant import Instant
+from agent.core.maintenance_state import Jobs, Maintenance
 from agent.core.model import (
     ConnectorStatus,
     ErrorCode,
@@ -343,6 +344,7 @@ class StationState:
     cause: StopReason = StopReason.REBOOT
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
     reserved_until: float | None = None
+    maintenance: Maintenance = Maintenance()
 
     def evse(self, evse: EvseId) -> EvseState:
         """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
@@ -375,6 +377,7 @@ class Durable:
     payments: Mapping[str, Payment] = field(default_factory=dict)
     profiles: Mapping[int, Installed] = field(default_factory=dict)
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
+    jobs: Jobs = Jobs()
 
 
 def durable(state: StationState) -> Durable:
@@ -391,6 +394,7 @@ def durable(state: StationState) -> Durable:
         payments=state.payments,
         profiles=state.profiles,
         reservations=state.reservations,
+        jobs=state.maintenance.jobs,
     )
 
 
@@ -418,6 +422,7 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         payments=slices.payments,
         profiles=slices.profiles,
         reservations=slices.reservations,
+        maintenance=Maintenance(slices.jobs),
     )
 
 

@@ -12,7 +12,9 @@ from agent.core import (
     asked,
     balance,
     charging,
+    firmware,
     linking,
+    maintenance,
     metering,
     recovery,
     reservation,
@@ -47,6 +49,7 @@ from agent.core.events import (
 )
 from agent.core.instant import Instant
 from agent.core.limits import drive
+from agent.core.maintenance_events import MaintenanceEvent
 from agent.core.metering import Judgement
 from agent.core.model import Registration, Wh
 from agent.core.policy import Policy
@@ -72,15 +75,20 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     waiting.overdue(turn)
     linking.due(turn)
     aligned.due(turn)
+    maintenance.due(turn)
     for evse in state.evses:
         _let_settle(turn, turn.state.evse(evse.id))
     charging.forget(turn)
+    firmware.settle(turn)
     show_station(turn)
     _restart(turn)
     return turn.step()
 
 
 def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line per event
+    if isinstance(event, MaintenanceEvent):
+        maintenance.take(turn, event)
+        return
     match event:
         case CardPresented():
             admission.present(turn, event.id_token)
@@ -115,6 +123,7 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
             asked.perform(turn, event.call, event.command)
         case ClockStepped():
             aligned.clock_stepped(turn)
+            firmware.clock_stepped(turn)
             for evse in turn.state.evses:
                 sampling.clock_stepped(turn, evse)
         case ShutdownRequested():
@@ -201,6 +210,7 @@ def _cloud_changed(turn: Turn, event: CloudChanged) -> None:
         admission.alone(turn)
     if now.registration is Registration.ACCEPTED and before.registration is not Registration.ACCEPTED:
         linking.accepted_boot(turn)
+        firmware.accepted_boot(turn)
 
 
 def _start_answered(turn: Turn, event: StartAnswered) -> None:

@@ -18,6 +18,8 @@ class Trigger(StrEnum):
     METER_VALUES = "MeterValues"
     FIRMWARE = "FirmwareStatusNotification"
     DIAGNOSTICS = "DiagnosticsStatusNotification"
+    SIGNED_FIRMWARE = "SignedFirmwareStatusNotification"
+    LOG = "LogStatusNotification"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from agent.core import firmware, uploads
 from agent.core.commands import CallRef, Outcome, Result
 from agent.core.company import reporting
 from agent.core.effects import ReportTriggered, SendTriggered
+from agent.core.maintenance_effects import SendNotice
 from agent.core.metering import SILENT, fresh
 from agent.core.model import STATION, EvseId, Profile, Registration, Reporting
 from agent.core.sampling import offered
@@ -62,6 +64,17 @@ def _values(turn: Turn, origin: str, command: TriggerCommand) -> str | None:
     return None if None in refusals else next(iter(refusals), _nowhere(command.evse))
 
 
+def _firmware(turn: Turn, origin: str, command: TriggerCommand) -> str | None:
+    signed = command.trigger is Trigger.SIGNED_FIRMWARE
+    turn.effects.append(SendNotice(firmware.current(turn, signed=signed), origin))
+    return None
+
+
+def _upload(turn: Turn, origin: str, command: TriggerCommand) -> str | None:
+    turn.effects.append(SendNotice(uploads.current(turn, signed=command.trigger is Trigger.LOG), origin))
+    return None
+
+
 def _untold(turn: Turn, evse: EvseState) -> str | None:
     """Return why a connector's values are not told, None where they are."""
     session = evse.session
@@ -80,13 +93,14 @@ def _nowhere(evse: EvseId | None) -> str:
 Maker = Callable[[Turn, str, TriggerCommand], str | None]
 """Adds the effects that send a message to its asker (the origin of its commands); returns why it does not."""
 
-#: Message -> what has it sent. A message about something else that goes on (signed firmware, logs, certificates) joins
-#: by a row here, one in ``Trigger``, one where the request is read, and one where it is written (``v16/triggers.py``).
+#: Message -> what has it sent. Another one joins by a row here, one in ``Trigger``, and one where the request is read.
 MAKERS: Final[Mapping[Trigger, Maker]] = {
     Trigger.BOOT: _boot,
     Trigger.HEARTBEAT: _plain,
     Trigger.STATUS: _status,
     Trigger.METER_VALUES: _values,
-    Trigger.FIRMWARE: _plain,
-    Trigger.DIAGNOSTICS: _plain,
+    Trigger.FIRMWARE: _firmware,
+    Trigger.SIGNED_FIRMWARE: _firmware,
+    Trigger.DIAGNOSTICS: _upload,
+    Trigger.LOG: _upload,
 }

@@ -14,11 +14,10 @@ from typing import Protocol, TypeAlias
 from agent.core.commands import Command, Outcome
 from agent.core.company import Company
 from agent.core.effects import ReportStatus
-from agent.core.facts import Fact
+from agent.core.facts import Fact, FirmwareTold, LogTold
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import IdToken, Reading, Registration, TokenInfo
 from agent.core.settings import Settings
-from agent.core.trigger_commands import Trigger
 from agent.ocpp.rpc import Incoming, JsonObject
 from agent.ports import OutboxRow
 
@@ -61,13 +60,14 @@ class StationView:
     """What a version's tables need to know of the station.
 
     connectors: how many, numbered from 1; settings: as they count now, with the central system's heartbeat interval;
-    has_lock: one of them is a socket whose lock the station opens.
+    has_lock: one of them is a socket whose lock the station opens; updatable: firmware can be installed.
     """
 
     connectors: int
     settings: Settings
     company: Company
     has_lock: bool = False
+    updatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ class Requests(Protocol):
         """Return MeterValues with the latest values; never without any."""
         ...
 
-    def progress(self, trigger: Trigger) -> Call:
-        """Return the message that tells how a transfer (FIRMWARE, DIAGNOSTICS) stands."""
+    def notice(self, told: FirmwareTold | LogTold) -> Call:
+        """Return the message that tells how an update or an upload stands."""
         ...
 
     def encode(self, row: OutboxRow, settings: Settings) -> Encoded:

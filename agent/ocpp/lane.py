@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from agent.core.events import Event, StartAnswered, TokenTold
-from agent.core.facts import Fact, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import Fact, FirmwareTold, LogTold, SessionEnded, SessionSampled, SessionStarted
 from agent.core.instant import Instant
 from agent.core.model import IdToken, SessionId
 from agent.core.outbox import Failure, GiveUp, Idle, Queued, RetryPolicy, Send, Wait, after_failure, choose
@@ -128,7 +128,7 @@ class Lane:
         self.error = f"a message about a session was not taken: {error}"
         await self.flush()
         settings, now = self._settings(), self._clock.now()
-        policy = RetryPolicy(settings.message_attempts, settings.message_retry_interval_s)
+        policy = RetryPolicy(_attempts(row.fact, failure, settings), settings.message_retry_interval_s)
         after = after_failure(row.message, failure, policy, now.mono, error=error)
         if isinstance(after, GiveUp):
             self.wait_until = None
@@ -270,6 +270,12 @@ def _text(row: OutboxRow, encoded: Encoded) -> str | Skip | NotYet:
     if isinstance(encoded, Call):
         return frame(row.message.message_id, encoded.action, encoded.payload)
     return encoded
+
+
+def _attempts(fact: Fact, failure: Failure, settings: Settings) -> int:
+    """Return how often a message may fail: how an update or upload stands is not told twice to who refuses it."""
+    is_notice = isinstance(fact, FirmwareTold | LogTold)
+    return 1 if is_notice and failure is Failure.REFUSED else settings.message_attempts
 
 
 def _event(fact: Fact, taken: Taken) -> Event | None:

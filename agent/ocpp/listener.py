@@ -15,6 +15,7 @@ from agent.core.commands import ChangeSetting
 from agent.core.effects import Answer, Effect, ReportStatus, ReportTriggered, SendTriggered
 from agent.core.events import CommandReceived, Event
 from agent.core.instant import Instant
+from agent.core.maintenance_effects import SendNotice
 from agent.ocpp.dialect import StationView
 from agent.ocpp.errands import BOOT
 from agent.ocpp.service import OcppService, ServiceStatus
@@ -63,7 +64,7 @@ class Listener:
     def perform(self, effect: Effect) -> None:
         """Take an effect; never waits. The core knows only the commanding system's names of transactions."""
         match effect:
-            case ReportStatus() | Answer() | SendTriggered():
+            case ReportStatus() | Answer() | SendTriggered() | SendNotice():
                 self._service.perform(effect)
             case ReportTriggered():
                 self._service.perform(replace(effect, transaction=None))

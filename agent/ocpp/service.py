@@ -24,6 +24,7 @@ from agent.core.effects import (
 from agent.core.errors import ConfigError, JournalError, LinkLost
 from agent.core.events import AuthorizationAnswered, CloudChanged, Event, LinkAnswered, LinkFailure
 from agent.core.instant import Instant
+from agent.core.maintenance_effects import SendNotice
 from agent.core.model import Registration
 from agent.core.sampling import corrected
 from agent.core.trigger_commands import Trigger
@@ -31,7 +32,7 @@ from agent.ocpp import negotiate
 from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.company_link import Linking
 from agent.ocpp.connection import Connection
-from agent.ocpp.dialect import Call, Identity, StationView
+from agent.ocpp.dialect import Call, Identity, Requests, StationView
 from agent.ocpp.hangups import Hangups
 from agent.ocpp.lane import Lane
 from agent.ocpp.link import Dialler, Endpoint, address
@@ -179,10 +180,8 @@ class OcppService:
                 self._link(code)
             case SendCompanyUnlink(code):
                 self.desk.transfers.unlink(code)
-            case ReportTriggered():
-                self._trigger_values(effect)
-            case SendTriggered():
-                self._trigger(effect)
+            case ReportTriggered() | SendTriggered() | SendNotice():
+                self._out_of_turn(effect)
             case _:
                 return
         self._wake()
@@ -334,11 +333,21 @@ class OcppService:
         else:
             self.post(LinkAnswered(code, LinkFailure.FAILED))
 
-    def _trigger(self, effect: SendTriggered) -> None:
+    def _out_of_turn(self, effect: ReportTriggered | SendTriggered | SendNotice) -> None:
         """Put a message that was asked for in turn; only for who asked, and not for another connection."""
         if self._connection is None or effect.origin != self.config.name:
             return
-        requests, now = self._connection.dialect.requests, self.clock.now()
+        requests = self._connection.dialect.requests
+        match effect:
+            case ReportTriggered(_, evse, transaction, reading):
+                self.desk.triggered.append(requests.triggered(evse, reading, transaction, self.view().settings))
+            case SendNotice(told):
+                self.desk.triggered.append(requests.notice(told))
+            case SendTriggered():
+                self._trigger(effect, requests)
+
+    def _trigger(self, effect: SendTriggered, requests: Requests) -> None:
+        now = self.clock.now()
         match effect.trigger:
             case Trigger.BOOT:
                 self.desk.registering.trigger(now.mono)
@@ -347,16 +356,8 @@ class OcppService:
             case Trigger.STATUS:
                 shown = self.desk.statuses.current(effect.evse)
                 self.desk.triggered.extend(requests.status(s, corrected(s.at, now).wall) for s in shown)
-            case Trigger.FIRMWARE | Trigger.DIAGNOSTICS:
-                self.desk.triggered.append(requests.progress(effect.trigger))
-            case Trigger.METER_VALUES:
-                log.debug("meter values come as effects of their own")
-
-    def _trigger_values(self, effect: ReportTriggered) -> None:
-        if self._connection is None or effect.origin != self.config.name:
-            return
-        requests, settings = self._connection.dialect.requests, self.view().settings
-        self.desk.triggered.append(requests.triggered(effect.evse, effect.reading, effect.transaction, settings))
+            case _:
+                log.debug("comes as an effect of its own", message=effect.trigger.value)
 
     def _move(self) -> None:
         self._redial.set()

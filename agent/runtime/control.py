@@ -1,4 +1,4 @@
-"""The control socket, by which the command line asks the running daemon; and the lock on its state directory.
+"""The control socket, by which the command line asks the running daemon.
 
 One JSON document per line: ``{"command": "link", "code": "ACME-7F3K"}`` is answered with ``{"ok": true, "result": …}``
 or ``{"ok": false, "error": "words", "exit": 1}``, where exit is the status that the command line ends with. Access is
@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import fcntl
 import itertools
 import json
 import os
 import socket
-import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
 from agent.buffer.annotation import Annotation, CannotAnnotate, Change
-from agent.buffer.file import make_directory
 from agent.core.asked import INSTALLER
 from agent.core.commands import CallRef, Command, LinkCompany, Outcome, Result, UnlinkCompany
 from agent.core.effects import Answer, Effect
@@ -34,9 +28,11 @@ from agent.core.events import CommandReceived, Event
 from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import changed
 from agent.runtime.keys import change_of, key_named
+from agent.runtime.possession import DIRECTORY_MODE
 from agent.runtime.requests import (
     ANNOTATE,
     DELIVER,
+    DIAGNOSTICS,
     OF_SESSIONS,
     STATUS,
     Refused,
@@ -52,11 +48,7 @@ log = structlog.get_logger(__name__)
 
 Document: TypeAlias = dict[str, object]
 
-LOCK: Final = "lock"
-DIRECTORY_MODE: Final = 0o750
 SOCKET_MODE: Final = 0o660
-
-UNWRITABLE: Final = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 REQUEST_LIMIT: Final = 16 * 1024
 """Longest line that is read, in bytes; the longest request is a card with all its texts."""
@@ -72,68 +64,8 @@ USAGE: Final = 2
 DONE: Final = frozenset({Result.ACCEPTED, Result.SCHEDULED, Result.RESTART_REQUIRED, Result.UNLOCKED})
 
 
-class StateDirUnusable(AgentError):
-    """The state directory cannot be made, opened or locked."""
-
-
-class StateDirBusy(StateDirUnusable):
-    """Another daemon uses the state directory."""
-
-
-class StateDirUnwritable(StateDirUnusable):
-    """The disk of a state directory takes nothing, so that nobody can have locked it either."""
-
-
 class ControlUnavailable(AgentError):
     """The control socket cannot be opened; the daemon can go on without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateLock:
-    """The right to use a state directory, as long as it is held; it ends with the process in any case."""
-
-    descriptor: int
-
-    def release(self) -> None:
-        """Let another daemon use the directory; once only."""
-        os.close(self.descriptor)
-
-    def __enter__(self) -> Self:
-        """Return the lock."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Release the lock."""
-        self.release()
-
-
-def acquire(state_dir: Path) -> StateLock:
-    """Make the state directory where it is missing, close it to other users, and lock it.
-
-    It comes before anything else is opened. A lock that a killed process left behind counts for nothing.
-    Raises: StateDirBusy, StateDirUnwritable, StateDirUnusable.
-    """
-    try:
-        make_directory(state_dir, DIRECTORY_MODE)
-        _close_to_others(state_dir)
-        descriptor = _open_lock(state_dir / LOCK)
-    except OSError as error:
-        reason = error.strerror or error
-        message = f"state directory {state_dir} cannot be used ({reason}): check its owner, permissions and disk"
-        refused = StateDirUnwritable if error.errno in UNWRITABLE else StateDirUnusable
-        raise refused(message) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise StateDirBusy(_busy(state_dir, owner)) from error
-    with contextlib.suppress(OSError):  # a full or read-only disk: the number is only for the words of a refusal
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-    return StateLock(descriptor)
 
 
 def listen_first(paths: Sequence[Path]) -> tuple[socket.socket, Path]:
@@ -192,6 +124,7 @@ class ControlServer:
         resend: Callable[[str], Awaitable[int]],
         annotate: Callable[[str, Change], Awaitable[Annotation]],
         deliver: Callable[[Request], Awaitable[object]] | None = None,
+        recent: Callable[[], Sequence[str]] = tuple,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         """Keep what is needed; nothing is opened.
@@ -200,7 +133,7 @@ class ControlServer:
         configuration keys may be changed; resend: puts what was given up of a session back into the queue, returns how
         many messages that is, and raises JournalError; annotate: changes what stands beside a session, returns what
         holds then, and raises CannotAnnotate, JournalError; deliver: delivers a month's statement, returns what
-        came of it, and raises ValueError and AgentError.
+        came of it, and raises ValueError and AgentError; recent: the newest lines of the log.
         """
         self._paths = places(state_dir, os.environ)
         self._post = post
@@ -209,6 +142,7 @@ class ControlServer:
         self._resend = resend
         self._annotate = annotate
         self._deliver = deliver
+        self._recent = recent
         self._answer_within_s = answer_within_s
         self._waiting: dict[str, asyncio.Future[Outcome | None]] = {}
         self._clients: dict[asyncio.StreamWriter, bool] = {}  # True while a command of it is under way
@@ -311,6 +245,8 @@ class ControlServer:
         name = request.get("command")
         if name == STATUS:
             return success(self._status())
+        if name == DIAGNOSTICS:
+            return success(self._diagnostics())
         if name in OF_SESSIONS:
             return await self._of_session(session_of(request), request)
         if name == DELIVER and self._deliver is not None:
@@ -319,6 +255,9 @@ class ControlServer:
         if isinstance(command, SettingRequest):
             return await self._change(command)
         return self._reply(await self._outcome(command))
+
+    def _diagnostics(self) -> Mapping[str, object]:
+        return {"status": self._status(), "log": list(self._recent())}
 
     async def _change(self, request: SettingRequest) -> Document:
         """Change a configuration key by the rules of ChangeConfiguration; the result is what holds then.
@@ -405,32 +344,6 @@ async def _send(writer: asyncio.StreamWriter, answer: Document) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
     async with asyncio.timeout(SEND_WITHIN_S):
         await writer.drain()
-
-
-def _close_to_others(state_dir: Path) -> None:
-    mode = stat.S_IMODE(state_dir.stat().st_mode)
-    if mode & stat.S_IWOTH:
-        raise PermissionError(None, "everybody may write to it; the agent needs a directory of its own")
-    if mode & ~(DIRECTORY_MODE | stat.S_ISGID):
-        state_dir.chmod(mode & (DIRECTORY_MODE | stat.S_ISGID))
-
-
-def _open_lock(path: Path) -> int:
-    """Open the lock file; one that exists is enough where the disk became read-only."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        if not path.exists():
-            raise
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _busy(state_dir: Path, owner: str) -> str:
-    who = f" (process {owner})" if owner.isdigit() else ""
-    return (
-        f"another wallbox-agent{who} uses {state_dir}: "
-        "stop it with `systemctl stop wallbox-agent`, or give this one a station.state_dir of its own"
-    )
 
 
 def _share_with_group(path: Path, group: int) -> None:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from agent import launch
 from agent.buffer.annotation import Annotator
 from agent.buffer.deliveries import CLOUD
 from agent.buffer.owner import claim
@@ -30,11 +31,12 @@ from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.fieldbus.bus import Wires
 from agent.ocpp.dialect import StationView
+from agent.ports import Destination
 from agent.runtime.clock import SystemClock
 from agent.runtime.clouds import Clouds
 from agent.runtime.clouds import Site as Central
 from agent.runtime.config import AgentConfig
-from agent.runtime.control import ControlServer, ControlUnavailable, StateDirUnusable, StateDirUnwritable, acquire
+from agent.runtime.control import ControlServer, ControlUnavailable
 from agent.runtime.delivering import office_of
 from agent.runtime.foundation import new_ledger, version
 from agent.runtime.halls import Site, card_reader, devices, installed
@@ -42,9 +44,12 @@ from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.opening import Ledger, no_ledger, open_ledger, try_ledger
 from agent.runtime.perform import Performer
+from agent.runtime.possession import StateDirUnusable, StateDirUnwritable, acquire
+from agent.runtime.recent import Recent
 from agent.runtime.requests import Request, delivery_of
 from agent.runtime.status import ClockView, CloudState, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
+from agent.runtime.workshop import Sources, clerk, fitted, installer, nothing_to_tell
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +66,8 @@ DRAIN_S: Final = 5.0
 class Daemon:
     """Everything that one run of the process is made of."""
 
-    def __init__(self, config: AgentConfig, ledger: Ledger) -> None:
-        """Keep the foundations; ``assemble`` builds on them."""
+    def __init__(self, config: AgentConfig, ledger: Ledger, recent: Recent | None = None) -> None:
+        """Keep the foundations; ``assemble`` builds on them. recent: has the newest lines of the log."""
         kept, clock = config.document.ledger, ledger.clock
         limits = Limits.of(kept.keep_details_days, kept.max_size_mb)
         state_dir = config.station.state_dir
@@ -76,10 +81,12 @@ class Daemon:
         self.version = version()
         self.ended: asyncio.Future[Restart | Stop] = asyncio.get_running_loop().create_future()
         self.reader_error: str | None = None
+        self.recent = recent
+        self.installer = installer(config)
 
     async def assemble(self) -> None:
         """Load the state, build the adapters, and take up what was found open."""
-        config, policy = self.config, self.config.policy()
+        config, policy = self.config, fitted(self.config.policy(), self.installer)
         slices = await self.journal.load() or new_ledger()
         state = restored(slices, tuple(e.id for e in policy.evses))
         self.wires = Wires(self.clock)
@@ -112,10 +119,13 @@ class Daemon:
             resend=self.clouds.resend,
             annotate=Annotator(self.database, self.journal, self.clock.now).annotate,
             deliver=self._deliver,
+            recent=tuple if self.recent is None else self.recent.lines,
         )
+        sources = Sources(self.status, self.recent, nothing_to_tell)
+        self.clerk = clerk(config, self.installer, sources, clock=self.clock, post=self.loop.post)
         self.office = office_of(config, self.database, self.clock)
-        self.performer.destinations.update({CLOUD: self.clouds.commanding, "control": self.control})
-        self.performer.destinations.update(self.clouds.listeners)
+        own: dict[str, Destination] = {"control": self.control, "maintenance": self.clerk}
+        self.performer.destinations |= {CLOUD: self.clouds.commanding, **own, **self.clouds.listeners}
         await self.loop.begin(partial(recover, cause=self.cause), configured)
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
@@ -160,7 +170,7 @@ class Daemon:
     def _services(self, notifier: Notifier) -> list[Work]:
         services: list[Work] = [self.loop.run(), self._control(notifier)]
         services += [service.run() for service in self.clouds.services]
-        services.append(self.journal.seal_due(self.clock.now))
+        services += [self.journal.seal_due(self.clock.now), *self.clerk.services()]
         services.append(self.office.tidy())
         services += (
             self.supervised("delivery", courier.run, (JournalError,), lambda e: log.debug(str(e)))
@@ -264,33 +274,38 @@ class Daemon:
     def _view(self) -> StationView:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
-        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock)
+        updatable = self.installer is not None
+        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock, updatable=updatable)
 
 
-async def run(config: AgentConfig, path: Path) -> int:
+async def run(config: AgentConfig, path: Path, recent: Recent | None = None) -> int:
     """Run the daemon until it is told to end; return the exit status.
 
-    path: of the configuration, for the log. A reset starts the program anew in the same process. Raises: AgentError
-    where it cannot begin at all.
+    path: of the configuration, for the log; recent: has its newest lines, which are kept beside the ledger at the end.
+    A reset starts the program anew in the same process. Raises: AgentError where it cannot begin at all.
     """
     for note in config.notes_at(SystemClock(0).now().wall):
         log.warning(note)
     log.info("starting", config=str(path), version=version())
-    end = await _run(config)
+    try:
+        end = await _run(config, recent)
+    finally:
+        if recent is not None:
+            recent.save(config.station.state_dir, sys.exception())
     if isinstance(end, Restart):
         log.info("starting again", hard=end.hard)
-        os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])  # noqa: S606  # no shell is wanted
+        launch.again(sys.argv[1:])
     return 0
 
 
-async def _run(config: AgentConfig) -> Restart | Stop:
+async def _run(config: AgentConfig, recent: Recent | None) -> Restart | Stop:
     """Work with the ledger, or wait for it where it cannot be opened yet. Raises: AgentError."""
     notifier = Notifier.from_environ(os.environ)
     state_dir = config.station.state_dir
     try:
         lock = acquire(state_dir)
     except StateDirUnwritable as error:
-        return await _wait(config, notifier, str(error), locked=False)
+        return await _wait(config, notifier, recent, str(error), locked=False)
     with lock:
         claim(state_dir, config.station.id)
         async with AsyncExitStack() as held:
@@ -301,12 +316,12 @@ async def _run(config: AgentConfig) -> Restart | Stop:
             except JournalError as error:
                 refused = str(error)
             else:
-                return await _work(config, notifier, ledger)
-        return await _wait(config, notifier, refused, locked=True)
+                return await _work(config, notifier, ledger, recent)
+        return await _wait(config, notifier, recent, refused, locked=True)
 
 
-async def _work(config: AgentConfig, notifier: Notifier, ledger: Ledger) -> Restart | Stop:
-    daemon = Daemon(config, ledger)
+async def _work(config: AgentConfig, notifier: Notifier, ledger: Ledger, recent: Recent | None) -> Restart | Stop:
+    daemon = Daemon(config, ledger, recent)
     await daemon.assemble()
     async with daemon.wires.open():
         end = await _served(daemon, notifier, daemon.upkeep.run())
@@ -318,10 +333,12 @@ async def _work(config: AgentConfig, notifier: Notifier, ledger: Ledger) -> Rest
     return end
 
 
-async def _wait(config: AgentConfig, notifier: Notifier, refused: str, *, locked: bool) -> Restart | Stop:
+async def _wait(
+    config: AgentConfig, notifier: Notifier, recent: Recent | None, refused: str, *, locked: bool
+) -> Restart | Stop:
     """Serve without a ledger: no card is taken and no current offered; end for a new start once it can be opened."""
     async with no_ledger(config.station.state_dir, refused) as (ledger, journal):
-        daemon = Daemon(config, ledger)
+        daemon = Daemon(config, ledger, recent)
         await daemon.assemble()
         daemon.loop.refuse(refused)
 

@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from agent.core.model import IdToken
+from agent.runtime.recent import Recent
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 Format: TypeAlias = Literal["console", "json"]
@@ -35,21 +36,19 @@ HIDDEN: Final = "***"
 SHOWN: Final = 4
 
 
-def configure(level: Level, style: Format, stream: TextIO | None = None) -> None:
+def configure(level: Level, style: Format, stream: TextIO | None = None) -> Recent:
     """Send all logs of the process to a stream, standard error by default, from this level on.
 
-    It replaces an earlier set-up. Colours only on a terminal. Stamps are UTC with milliseconds.
+    It replaces an earlier set-up. Colours only on a terminal. Stamps are UTC with milliseconds. Returns who keeps the
+    newest lines.
     """
     out = sys.stderr if stream is None else stream
     shared: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[stamp, structlog.stdlib.ProcessorFormatter.remove_processors_meta, mask, *_renderers(style, out)],
-    )
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(formatter)
+    handler, recent = logging.StreamHandler(out), Recent()
+    handler.setFormatter(_formatter(style, shared, colours=out.isatty()))
+    recent.setFormatter(_formatter(style, shared, colours=False))
     number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    logging.basicConfig(handlers=[handler, recent], level=max(number, logging.WARNING), force=True)
     logging.captureWarnings(True)
     logging.getLogger(ROOT).setLevel(number)
     structlog.configure(
@@ -63,6 +62,7 @@ def configure(level: Level, style: Format, stream: TextIO | None = None) -> None
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    return recent
 
 
 def stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -109,10 +109,17 @@ def _within(key: str, value: object, depth: int) -> object:
     return value
 
 
-def _renderers(style: Format, out: TextIO) -> list[Processor]:
+def _formatter(style: Format, shared: list[Processor], *, colours: bool) -> structlog.stdlib.ProcessorFormatter:
+    clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[stamp, clean, mask, *_renderers(style, colours=colours)]
+    )
+
+
+def _renderers(style: Format, *, colours: bool) -> list[Processor]:
     if style == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     renderer = structlog.dev.ConsoleRenderer(
-        colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0, sort_keys=False
+        colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0, sort_keys=False
     )
     return [renderer]

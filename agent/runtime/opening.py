@@ -22,8 +22,8 @@ from agent.core.model import StopReason
 from agent.runtime.clock import SystemClock, boot_id
 from agent.runtime.clouds import destinations
 from agent.runtime.config import AgentConfig
-from agent.runtime.control import acquire
 from agent.runtime.foundation import cause_of, signing, version
+from agent.runtime.possession import acquire
 
 log = structlog.get_logger(__name__)
 

@@ -55,6 +55,7 @@ ODOMETER: Final = re.compile("[0-9]{1,7}")
 CLEARABLE: Final = {"odometer": "odometer_km", "note": "note"}
 """What may be taken away from a session again, as it is typed, and as documents have it."""
 DELIVER: Final = "deliver"
+DIAGNOSTICS: Final = "diagnostics"
 SESSION_ID: Final = re.compile(r"[0-9a-f-]{36}")
 COMPANY_CODE: Final = re.compile(r"[A-Z0-9-]{4,36}")
 

@@ -109,7 +109,12 @@ class Authority:
 
     def issue(self, names: Sequence[str], life: tuple[datetime, datetime] | None = None) -> tuple[str, str]:
         """Return certificate and key of a server with these host names and addresses; life: from and until."""
-        key, now = Key.new(), datetime.now(UTC)
+        key = Key.new()
+        return self.certify(names, key, life), key.pem()
+
+    def certify(self, names: Sequence[str], key: Key, life: tuple[datetime, datetime] | None = None) -> str:
+        """Return the certificate of a key; what it signs is as good as what a server of these names says."""
+        now = datetime.now(UTC)
         extensions = (
             _extension(CONSTRAINTS, _sequence()),
             _extension(USAGE, _bits(b"\x80", unused=7), critical=True),  # signs handshakes
@@ -119,7 +124,7 @@ class Authority:
             _extension(AUTHORITY_KEY, _sequence(_tagged(0x80, self.key.id))),
         )
         life = life or (now - BEFORE, now + LIFE)
-        return _certificate((self.name, self.key), names[0], key, life=life, extensions=extensions), key.pem()
+        return _certificate((self.name, self.key), names[0], key, life=life, extensions=extensions)
 
 
 @dataclass(frozen=True, slots=True)

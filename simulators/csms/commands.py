@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from simulators.console import Commands
@@ -16,6 +17,7 @@ from simulators.csms.local_lists import next_version
 from simulators.csms.reserving import Reserver
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
+from simulators.csms.upkeep import Upkeep
 from simulators.errors import Misuse
 
 LIST_VERSION: Final = "GetLocalListVersion"
@@ -24,10 +26,14 @@ STATUSES: Final = {"block": TokenStatus.BLOCKED, "unblock": TokenStatus.ACTIVE, 
 
 
 class Commander:
-    """The commands over a central system. A station may be left out where only one is connected."""
+    """The commands over a central system. A station may be left out where only one is connected.
 
-    def __init__(self, csms: Csms) -> None:
+    files: folder for what stations send, a new one where it is None.
+    """
+
+    def __init__(self, csms: Csms, files: Path | None = None) -> None:
         self._csms = csms
+        self.upkeep = Upkeep(csms, self._station, files)
 
     def add_to(self, commands: Commands) -> None:
         """Add all commands."""
@@ -36,6 +42,7 @@ class Commander:
         Profiles(self._csms, self._station).add_to(commands)
         Breaker(self._csms, self._station).add_to(commands)
         Reserver(self._csms, self._station).add_to(commands)
+        self.upkeep.add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:
         add = commands.add

@@ -47,6 +47,7 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--interval", type=int, default=300, metavar="S", help="heartbeat interval told to stations (default: 300)")
     add("--boot", choices=("Accepted", "Pending", "Rejected"), default="Accepted", help="answer to boots (Accepted)")
     add("--state", type=Path, metavar="FILE", help="keep companies, cards, chargers and sessions in a file")
+    add("--files", type=Path, metavar="FOLDER", help="where logs and diagnostics go that stations send")
     add("--password", action="append", default=[], metavar="STATION:PASSWORD", help="ask for HTTP basic authentication")
     add("--tls", type=Path, metavar="FOLDER", help=THROW_AWAY)
     add("--tls-cert", type=Path, metavar="FILE", help="PEM, with the chain; wss instead of ws")
@@ -67,11 +68,15 @@ async def _csms(options: argparse.Namespace) -> None:
         if not options.quiet:
             csms.log.listeners.append(lambda entry: say(show.line(entry)))
         commands = Commands()
-        Commander(csms).add_to(commands)
+        commander = Commander(csms, options.files)
+        commander.add_to(commands)
         banner = f"central system at {csms.url}/STATION-ID"
         if options.panel is not None:
             banner = f"{banner}\npanel at {await open_panel(csms, options.panel, stack)}"
-        await converse(commands, options.control, banner=banner)
+        try:
+            await converse(commands, options.control, banner=banner)
+        finally:
+            commander.upkeep.close()
 
 
 def _store(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> Store | None:

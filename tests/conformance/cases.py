@@ -14,8 +14,8 @@ LATER: Final = {
     32: "security profile 1",
     127: "a home wallbox has no supply that outlasts a power failure",
 }
-OWED: Final = frozenset({*range(1, 158), *range(162, 171), *range(171, 188)}) - LATER.keys()
-"""Core, LocalAuthListManagement, RemoteTrigger, Reservation and SmartCharging."""
+OWED: Final = frozenset({*range(1, 188), 197, 199, 200}) - LATER.keys()
+"""All feature profiles."""
 
 
 def written() -> Iterator[int]:

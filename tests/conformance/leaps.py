@@ -43,14 +43,25 @@ class Leaps:
         while left > 0:
             step = min(left, STEP_S)
             left -= step
+            await self._begun()
             self._move(step)
+            await self._begun()
             await self._seen()
+        await self._begun()
         self.rig.now.performer.committed()  # the link to the central system waits in real time: let it look again
         await self.rig.settle()
 
     async def until_minute(self) -> None:
         """Let time pass until a second after a whole minute."""
         await self.ahead(61 - self.rig.now.clock.now().wall.timestamp() % 60)
+
+    async def _begun(self) -> None:
+        """Wait for a station that starts anew."""
+
+        def begun() -> bool:
+            return self.rig.now.begun.is_set()
+
+        await self.rig.until(begun, "a start")
 
     def _move(self, seconds: float) -> None:
         clock = self.rig.now.clock
@@ -61,8 +72,11 @@ class Leaps:
     async def _seen(self) -> None:
         devices: list[Box | Meter] = [*self.rig.boxes.values(), *self.rig.meters.values()]
         wanted = [(device, device.polls + 1) for device in devices]
-        steps = self.rig.now.loop.steps
-        await self.rig.until(
-            lambda: all(d.polls >= polls for d, polls in wanted) and self.rig.now.loop.steps >= steps + len(devices),
-            "a poll of each device",
-        )
+        run, steps = self.rig.now, self.rig.now.loop.steps
+
+        def looked() -> bool:
+            if self.rig.now is not run:  # it has started anew
+                return self.rig.now.begun.is_set()
+            return all(d.polls >= polls for d, polls in wanted) and run.loop.steps >= steps + len(devices)
+
+        await self.rig.until(looked, "a poll of each device")

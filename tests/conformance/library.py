@@ -81,6 +81,26 @@ class Peer(ChargePoint):
     def status_notification(self, **_: object) -> call_result.StatusNotification:
         return call_result.StatusNotification()
 
+    @on(Action.firmware_status_notification)
+    def firmware_status_notification(self, **_: object) -> call_result.FirmwareStatusNotification:
+        return call_result.FirmwareStatusNotification()
+
+    @on(Action.diagnostics_status_notification)
+    def diagnostics_status_notification(self, **_: object) -> call_result.DiagnosticsStatusNotification:
+        return call_result.DiagnosticsStatusNotification()
+
+    @on(Action.log_status_notification)
+    def log_status_notification(self, **_: object) -> call_result.LogStatusNotification:
+        return call_result.LogStatusNotification()
+
+    @on(Action.signed_firmware_status_notification)
+    def signed_firmware_status_notification(self, **_: object) -> call_result.SignedFirmwareStatusNotification:
+        return call_result.SignedFirmwareStatusNotification()
+
+    @on(Action.security_event_notification)
+    def security_event_notification(self, **_: object) -> call_result.SecurityEventNotification:
+        return call_result.SecurityEventNotification()
+
     @on(Action.data_transfer)
     def data_transfer(self, **_: object) -> call_result.DataTransfer:
         return call_result.DataTransfer(DataTransferStatus.unknown_vendor_id)

@@ -18,6 +18,7 @@ from agent.ocpp.link import Endpoint
 from agent.ocpp.security import Credentials
 from tests.conformance.csms import WITHIN_S, Csms, Received
 from tests.conformance.devices import Box, Meter, Reader
+from tests.conformance.firmware import TestInstaller
 from tests.conformance.rules import broken_rules
 from tests.conformance.station import Plan, Run
 
@@ -31,7 +32,7 @@ class Rig:
     """The whole of it; change what is not yet started, then ``ready``.
 
     connectors, lock: of the station; station_id, credentials: as it presents itself; policy: fields of ``Policy`` that
-    shall be other than here. lax: rules of ``rules.py`` that a test breaks on purpose.
+    shall be other than here. lax: rules of ``rules.py`` that a test breaks on purpose. installer, roots: see ``Plan``.
     """
 
     folder: Path
@@ -44,6 +45,8 @@ class Rig:
     policy: dict[str, Any] = field(default_factory=dict)
     identity: Identity = IDENTITY
     lax: set[str] = field(default_factory=set)
+    installer: TestInstaller | None = None
+    roots: list[bytes] = field(default_factory=list)
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +75,8 @@ class Rig:
                 boxes=self.boxes,
                 meters=self.meters,
                 reader=self.reader,
+                installer=self.installer,
+                roots=self.roots,
             )
         return self._plan
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -18,22 +18,28 @@ from agent.buffer.outbox_store import OutboxStore
 from agent.core.effects import Restart, Stop
 from agent.core.events import CardPresented, ClockStepped, Event, ShutdownRequested
 from agent.core.linking import configured
+from agent.core.maintenance_effects import SendLog
 from agent.core.model import EvseId, StopReason
 from agent.core.policy import Policy
 from agent.core.recovery import recover
 from agent.core.settings import Settings
 from agent.core.state import restored
+from agent.maintenance.http import Web
 from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.dialect import Identity, StationView
 from agent.ocpp.link import Endpoint
+from agent.ocpp.security import Credentials, tls_context
 from agent.ocpp.service import LinkState, OcppService, ServiceConfig
+from agent.runtime.clerk import Clerk, Workshop
 from agent.runtime.clock import SystemClock
 from agent.runtime.commander import Commander
 from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from agent.runtime.perform import Performer
 from agent.runtime.polling import Poll, ask_evse, ask_meter
+from agent.runtime.workshop import fitted
 from tests.conformance.devices import Box, Meter, Reader
+from tests.conformance.firmware import TestInstaller
 
 POLL_S = 0.01
 
@@ -48,7 +54,8 @@ class Crash(Enum):
 class Plan:
     """What a run is made of, and what is the same in the next one.
 
-    boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued.
+    boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued. installer:
+    of firmware, None where there is none; roots: PEM of the manufacturers that are trusted.
     """
 
     folder: Path
@@ -63,6 +70,8 @@ class Plan:
     boot_delays: BootDelays = field(default_factory=lambda: BootDelays(base_s=0.2, most_s=1.0))
     drain_s: float = 1.0
     chance: Callable[[], float] = random.random
+    installer: TestInstaller | None = None
+    roots: list[bytes] = field(default_factory=list)
 
 
 class Run:
@@ -70,6 +79,9 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        if plan.installer is not None:
+            plan.installer.start()
+        self.policy = replace(fitted(plan.policy, plan.installer), version=self.identity.firmware)
         self.begun = asyncio.Event()
         self.ended: asyncio.Future[Restart | Stop | Crash] = asyncio.get_running_loop().create_future()
 
@@ -80,12 +92,18 @@ class Run:
             journal = SqliteJournal(database, (CLOUD,))
             boot = await journal.boot_number(plan.boot)
             clock = SystemClock(boot, ntp=lambda: False)
-            previous = await journal.begin_run(plan.boot, plan.identity.firmware, clock.now())
+            previous = await journal.begin_run(plan.boot, self.identity.firmware, clock.now())
             await self._assemble(database, journal, clock, cause_of(previous, boot))
             end = await self._serve()
             if not isinstance(end, Crash):
                 await journal.end_run(clock.now())
         return end
+
+    @property
+    def identity(self) -> Identity:
+        """What the station says it is; its firmware is the installed one."""
+        plan = self.plan
+        return plan.identity if plan.installer is None else replace(plan.identity, firmware=plan.installer.version)
 
     def stop(self) -> None:
         """End in order, as a service manager asks for it."""
@@ -102,7 +120,7 @@ class Run:
     async def _assemble(
         self, database: Database, journal: SqliteJournal, clock: SystemClock, cause: StopReason
     ) -> None:
-        plan, policy = self.plan, self.plan.policy
+        plan, policy = self.plan, self.policy
         self.clock = clock
         slices = await journal.load() or new_ledger()
         state = restored(slices, tuple(e.id for e in policy.evses))
@@ -126,7 +144,8 @@ class Run:
         clock.on_step(lambda: self.loop.post(ClockStepped()))
         self.outbox = OutboxStore(database, CLOUD)
         self.service = self._service(journal)
-        self.performer.destinations[CLOUD] = self.service
+        self.clerk = Clerk(self._workshop(), clock, self._post)
+        self.performer.destinations |= {CLOUD: self.service, "maintenance": self.clerk}
         await self.loop.begin(partial(recover, cause=cause), configured)
 
     def _service(self, journal: SqliteJournal) -> OcppService:
@@ -135,7 +154,7 @@ class Run:
             ServiceConfig(
                 name=CLOUD,
                 endpoint=plan.endpoint(),
-                identity=lambda: plan.identity,
+                identity=lambda: self.identity,
                 serials=lambda: tuple(meter.serial for meter in plan.meters.values()),
                 backoff=plan.backoff,
                 boot_delays=plan.boot_delays,
@@ -149,12 +168,29 @@ class Run:
             anchor=journal.anchor,
         )
 
+    def _workshop(self) -> Workshop:
+        plan = self.plan
+
+        def prepare(order: SendLog) -> Callable[[Path], None]:
+            text = f"the {order.order.kind} log\n" * 100
+
+            def write(path: Path) -> None:
+                path.write_text(text)
+
+            return write
+
+        web = Web("station", lambda: tls_context(Credentials()))
+        return Workshop(plan.folder, web, plan.installer, lambda: list(plan.roots), prepare)
+
     def _view(self) -> StationView:
         has_lock = any(policy.has_lock for policy in self.plan.policy.evses)
-        return StationView(len(self.plan.boxes), self.settings(), self.loop.state.company, has_lock)
+        updatable = self.plan.installer is not None
+        return StationView(
+            len(self.plan.boxes), self.settings(), self.loop.state.company, has_lock, updatable=updatable
+        )
 
     async def _serve(self) -> Restart | Stop | Crash:
-        services = [self.loop.run(), self.service.run(), self._read_cards()]
+        services = [self.loop.run(), self.service.run(), self._read_cards(), *self.clerk.services()]
         services += [poll.run() for poll in (*self.meter_polls.values(), *self.evse_polls.values())]
         services += [commander.run() for commander in self.commanders.values()]
         async with asyncio.TaskGroup() as group:

@@ -15,7 +15,7 @@ import pytest
 from agent.buffer.database import open_database
 from agent.buffer.file import LEDGER
 from agent.buffer.journal import SqliteJournal
-from agent.runtime.control import acquire
+from agent.runtime.possession import acquire
 from tests.durability.cuts import Tally, plan_of, played, run
 from tests.durability.disk import Data, Disk, Names
 from tests.durability.life import Life, Plan, Weakness, last_world

@@ -66,7 +66,7 @@ def test_the_daemon_tells_systemd_that_it_is_ready_and_alive() -> None:
 def test_the_daemon_is_started_with_the_default_configuration() -> None:
     command = setting("ExecStart").split()
     assert command == [
-        "/opt/wallbox-agent/.venv/bin/wallbox-agent", "run", "--config", "/etc/wallbox-agent/agent.toml",
+        "/opt/wallbox-agent/.venv/bin/wallbox-launch", "run", "--config", "/etc/wallbox-agent/agent.toml",
     ]  # fmt: skip
     assert "ExecReload" not in UNIT["Service"]
 
@@ -192,6 +192,7 @@ KEYS: Final[Mapping[str, frozenset[str]]] = {
             "password_file",
         }
     ),
+    "firmware": frozenset({"root_file"}),
     "ledger": frozenset({"keep_details_days", "max_size_mb"}),
     "log": frozenset({"level", "format"}),
 }

@@ -17,13 +17,21 @@ from agent.ocpp.company_link import normalise_code
 from agent.ocpp.dialect import StationView
 from agent.ocpp.rpc import JsonObject
 from agent.ocpp.v16 import transaction_data
+from agent.ocpp.v16.maintenance import PROTOCOLS
 from agent.ocpp.v16.measurands import configured
 
 MOST: Final = 2**31 - 1
 LIST_LENGTH: Final = 20
 """Members of a measurand list."""
 VALUE_LENGTH: Final = 500
-PROFILES: Final = ("Core", "LocalAuthListManagement", "Reservation", "SmartCharging", "RemoteTrigger")
+PROFILES: Final = (
+    "Core",
+    "FirmwareManagement",
+    "LocalAuthListManagement",
+    "Reservation",
+    "SmartCharging",
+    "RemoteTrigger",
+)
 """Feature profiles that are built; actions of others are answered NotSupported."""
 ROTATIONS: Final = frozenset({"NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR"})
 
@@ -230,6 +238,7 @@ KEYS: Final = _table((
     _setting("StopTxnSampledData", "stop_sampled_measurands", parse_measurands),
     _fixed("StopTxnSampledDataMaxLength", lambda _: LIST_LENGTH),
     _fixed("SupportedFeatureProfiles", lambda _: ",".join(PROFILES)),
+    _fixed("SupportedFileTransferProtocols", lambda _: PROTOCOLS),
     _setting("TransactionMessageAttempts", "message_attempts", parse_integer()),
     _setting("TransactionMessageRetryInterval", "message_retry_interval_s", parse_integer()),
     _unlocking("UnlockConnectorOnEVSideDisconnect"),

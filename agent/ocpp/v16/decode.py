@@ -13,7 +13,7 @@ from ocpp.messages import get_validator
 from ocpp.v16.enums import Action
 
 from agent.core import local_list
-from agent.core.charging_commands import ChargingCommand
+from agent.core.charging_commands import ClearChargingProfiles, GetCompositeSchedule, SetChargingProfile
 from agent.core.commands import (
     ChangeAvailability,
     ChangeSetting,
@@ -40,13 +40,14 @@ from agent.core.commands import (
     UnlockConnector,
 )
 from agent.core.errors import RpcError
+from agent.core.maintenance_commands import UpdateFirmware, UploadLog
 from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
 from agent.core.reservation_commands import ReserveNow
 from agent.core.trigger_commands import TriggerMessage
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
-from agent.ocpp.v16 import charging, configuration, reservations, triggers
+from agent.ocpp.v16 import charging, configuration, maintenance, reservations, triggers
 
 Decoded = Command | Immediate
 
@@ -84,11 +85,13 @@ def decode(call: Incoming, station: StationView) -> Decoded:
     return decoder(payload, station)
 
 
-def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObject:
+def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObject:  # noqa: PLR0911  # one per kind
     """Return the answer to a command that ``decode`` returned."""
-    if isinstance(command, ChargingCommand):
-        return charging.answer(command, outcome)
     match command:
+        case SetChargingProfile() | ClearChargingProfiles() | GetCompositeSchedule():
+            return charging.answer(command, outcome)
+        case UpdateFirmware() | UploadLog():
+            return maintenance.answer(command, outcome)
         case GetSettings():
             return configuration.report(station, command.keys)
         case ChangeSetting() | LinkCompany() | UnlinkCompany():
@@ -254,6 +257,7 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "CancelReservation": reservations.cancel,
     "TriggerMessage": triggers.plain,
     "ExtendedTriggerMessage": triggers.extended,
+    **maintenance.DECODERS,
 }
 
 

@@ -9,13 +9,21 @@ from datetime import datetime
 from typing import Final
 
 from agent.core.effects import ReportStatus
-from agent.core.facts import HeldDropped, HeldReleased, MeterSampled, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import (
+    FirmwareTold,
+    HeldDropped,
+    HeldReleased,
+    LogTold,
+    MeterSampled,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+)
 from agent.core.model import IdToken, Reading, ReadingContext
 from agent.core.settings import Settings
-from agent.core.trigger_commands import Trigger
 from agent.ocpp.dialect import Call, Encoded, Identity, NotYet, Skip, stamp
 from agent.ocpp.rpc import JsonObject
-from agent.ocpp.v16 import triggers
+from agent.ocpp.v16 import maintenance
 from agent.ocpp.v16.measurands import sampled_values, whole
 from agent.ocpp.v16.transaction_data import transaction_data
 from agent.ports import OutboxRow
@@ -76,9 +84,9 @@ def triggered(evse: int, reading: Reading, transaction: int | str | None, settin
     return _meter_values(evse, reading, values, transaction)
 
 
-def progress(trigger: Trigger) -> Call:
-    """Return the message that tells how a transfer stands."""
-    return triggers.progress(trigger)
+def notice(told: FirmwareTold | LogTold) -> Call:
+    """Return the message that tells how an update or an upload stands."""
+    return maintenance.notice(told)
 
 
 def encode(row: OutboxRow, settings: Settings) -> Encoded:
@@ -92,6 +100,8 @@ def encode(row: OutboxRow, settings: Settings) -> Encoded:
             return _stop(row, row.fact, settings)
         case MeterSampled():
             return _idle(row.fact, settings)
+        case FirmwareTold() | LogTold():
+            return maintenance.notice(row.fact)
         case HeldReleased() | HeldDropped():
             return Skip()
 

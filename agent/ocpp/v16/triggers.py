@@ -8,18 +8,31 @@ from typing import Final
 from agent.core.commands import Outcome, Result
 from agent.core.model import EvseId
 from agent.core.trigger_commands import Trigger, TriggerMessage
-from agent.ocpp.dialect import Call, Immediate, StationView
+from agent.ocpp.dialect import Immediate, StationView
 from agent.ocpp.rpc import JsonObject
 
 STATUSES: Final[Mapping[Result, str]] = {Result.ACCEPTED: "Accepted", Result.NOT_SUPPORTED: "NotImplemented"}
 
 #: requestedMessage of TriggerMessage -> message.
-PLAIN: Final[Mapping[str, Trigger]] = {trigger.value: trigger for trigger in Trigger}
-#: requestedMessage of ExtendedTriggerMessage -> message. Those of the whitepaper that are missing are NotImplemented:
-#: LogStatusNotification, FirmwareStatusNotification (there it is SignedFirmwareStatusNotification that is sent), and
-#: SignChargePointCertificate join by a row here.
+PLAIN: Final[Mapping[str, Trigger]] = {
+    trigger.value: trigger
+    for trigger in (
+        Trigger.BOOT,
+        Trigger.HEARTBEAT,
+        Trigger.METER_VALUES,
+        Trigger.STATUS,
+        Trigger.FIRMWARE,
+        Trigger.DIAGNOSTICS,
+    )
+}
+#: requestedMessage of ExtendedTriggerMessage -> message.
 EXTENDED: Final[Mapping[str, Trigger]] = {
-    trigger.value: trigger for trigger in (Trigger.BOOT, Trigger.HEARTBEAT, Trigger.METER_VALUES, Trigger.STATUS)
+    "BootNotification": Trigger.BOOT,
+    "Heartbeat": Trigger.HEARTBEAT,
+    "MeterValues": Trigger.METER_VALUES,
+    "StatusNotification": Trigger.STATUS,
+    "FirmwareStatusNotification": Trigger.SIGNED_FIRMWARE,
+    "LogStatusNotification": Trigger.LOG,
 }
 
 
@@ -36,11 +49,6 @@ def extended(payload: JsonObject, _station: StationView) -> TriggerMessage | Imm
 def answer(outcome: Outcome) -> JsonObject:
     """Return TriggerMessage.conf, or ExtendedTriggerMessage.conf, which has the same words."""
     return {"status": STATUSES.get(outcome.result, "Rejected")}
-
-
-def progress(trigger: Trigger) -> Call:
-    """Return the message that tells how a transfer stands: nothing is under way."""
-    return Call(trigger.value, {"status": "Idle"})
 
 
 def _decoded(payload: JsonObject, table: Mapping[str, Trigger]) -> TriggerMessage | Immediate:

@@ -16,6 +16,7 @@ from agent.core.errors import ConfigError
 from agent.core.model import EvseId, MilliAmp
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.prices import PriceBlock
+from agent.core.settings import Settings
 from agent.core.tariff import Tariff
 from agent.ocpp.security import Credentials
 from agent.runtime.config.prices import basis_of, flat_of, hourly_of, tariff_of, unpriced_year
@@ -118,6 +119,7 @@ class AgentConfig:
             evses=tuple(_evse(EvseId(number), connector) for number, connector in enumerate(self.connectors, 1)),
             timezone=self.station.timezone,
             tariff=self.tariff(),
+            settings=Settings(security_profile=self.cloud.security_profile),
             basis=basis_of(self.document),
             hourly=self.hourly(),
             flat=flat_of(self.document),

@@ -244,6 +244,12 @@ class Ledger(Section):
     max_size_mb: MegaBytes = 512
 
 
+class Firmware(Section):
+    """Firmware updates; root_file: PEM, the certificates of manufacturers whose signed images are installed."""
+
+    root_file: v.CaFile | None = None
+
+
 class Log(Section):
     """The daemon's log."""
 
@@ -269,6 +275,7 @@ class Document(BaseSettings):
     mqtt: Mqtt | None = None
     metrics: Metrics | None = None
     ledger: Ledger = Ledger()
+    firmware: Firmware = Firmware()
     log: Log = Log()
 
     def __init__(self, sources: tuple[PydanticBaseSettingsSource, ...]) -> None:

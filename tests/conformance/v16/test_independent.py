@@ -101,6 +101,11 @@ ASKED: list[tuple[Any, str | None]] = [
     (call.UnlockConnector(1), "NotSupported"),
     (call.TriggerMessage(MessageTrigger.status_notification), "Accepted"),
     (call.TriggerMessage(MessageTrigger.heartbeat), "Accepted"),
+    (call.TriggerMessage(MessageTrigger.firmware_status_notification), "Accepted"),
+    (call.TriggerMessage(MessageTrigger.diagnostics_status_notification), "Accepted"),
+    (call.ExtendedTriggerMessage(MessageTrigger.log_status_notification), "Accepted"),
+    (call.ExtendedTriggerMessage(MessageTrigger.firmware_status_notification), "Accepted"),
+    (call.GetDiagnostics("gopher://127.0.0.1/"), None),
     (call.ReserveNow(1, "2099-01-01T00:00:00Z", "CARD9", 5), "Accepted"),
     (call.CancelReservation(5), "Accepted"),
     (call.CancelReservation(5), "Rejected"),
@@ -120,7 +125,7 @@ async def test_every_answer_keeps_to_the_schemas(rig: Rig, library: Library) -> 
     assert library.errors == []
 
 
-UNSUPPORTED: list[Any] = [call.GetDiagnostics("ftp://127.0.0.1/")]
+UNSUPPORTED: list[Any] = [call.UpdateFirmware("http://127.0.0.1/x", "2026-11-24T00:00:00Z")]
 
 
 async def test_what_is_not_built_is_said_as_the_specification_spells_it(library: Library) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.control import acquire
+from agent.runtime.possession import acquire
 from tests.unit.cli.installed import Station
 
 

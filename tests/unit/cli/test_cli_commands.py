@@ -12,7 +12,7 @@ from agent.cli.context import CommandFailed
 from agent.cli.station import _busy
 from agent.core.model import EvseId, EvseReading, IdToken, Pilot, Profile
 from agent.core.state import Card, EvseState, EvseView, MeterView, StationState
-from agent.runtime.control import acquire
+from agent.runtime.possession import acquire
 from tests.unit.cli.installed import Station, instant, reading
 
 NOT_RUNNING = "the agent is not running: start it with `systemctl start wallbox-agent`, or `wallbox-agent run`"
@@ -294,7 +294,7 @@ def test_the_environment_wins_over_the_file(stopped: Station, monkeypatch: pytes
 RUN = """
 import sys, types, structlog
 from agent.cli.main import main
-from agent.runtime.control import acquire
+from agent.runtime.possession import acquire
 
 async def run(config, path):
     with acquire(config.station.state_dir):

@@ -16,7 +16,7 @@ from agent.ocpp.v16.configuration import KEYS
 
 COMMANDS = {
     "run", "status", "watch", "link", "unlink", "start", "stop", "cards", "sessions", "report", "key", "config",
-    "completion", "backup", "restore", "meters",
+    "completion", "backup", "diagnostics", "restore", "meters",
 }  # fmt: skip
 BASH = shutil.which("bash") or "bash"
 ALL_KEYS = {key.name for key in KEYS.values()}

@@ -63,7 +63,9 @@ FIXED = {
     "StopTransactionMaxMeterValues": "1000",
     "StopTxnAlignedDataMaxLength": "20",
     "StopTxnSampledDataMaxLength": "20",
-    "SupportedFeatureProfiles": "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
+    "SupportedFeatureProfiles": "Core,FirmwareManagement,LocalAuthListManagement,"
+    "Reservation,SmartCharging,RemoteTrigger",
+    "SupportedFileTransferProtocols": "HTTP,HTTPS,FTP",
     "UnlockConnectorOnEVSideDisconnect": "false",
     "CompanyLinkStatus": "none",
     "SessionLoggingEnabled": "true",

@@ -34,15 +34,8 @@ from agent.core.state import EvseState, StationState
 from agent.core.station import step
 from agent.ocpp.dialect import StationView
 from agent.runtime import control
-from agent.runtime.control import (
-    CLIENTS_MOST,
-    REQUEST_LIMIT,
-    ControlServer,
-    ControlUnavailable,
-    StateDirBusy,
-    StateDirUnusable,
-    acquire,
-)
+from agent.runtime.control import CLIENTS_MOST, REQUEST_LIMIT, ControlServer, ControlUnavailable
+from agent.runtime.possession import StateDirBusy, StateDirUnusable, acquire
 from agent.runtime.requests import SOCKET
 from agent.runtime.status import ServiceViews, status_document
 
@@ -697,7 +690,7 @@ def test_a_second_daemon_is_refused_and_told_who_has_it(directory: Path) -> None
 
 def test_the_lock_of_a_killed_process_counts_for_nothing(directory: Path) -> None:
     code = (
-        "import sys, pathlib; from agent.runtime.control import acquire; lock = acquire(pathlib.Path(sys.argv[1]))\n"
+        "import sys, pathlib; from agent.runtime.possession import acquire; lock = acquire(pathlib.Path(sys.argv[1]))\n"
         "print('locked', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
