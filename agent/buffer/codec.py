@@ -14,6 +14,7 @@ from agent.core.facts import (
     HeldDropped,
     HeldReleased,
     MeterSampled,
+    SecurityEventRaised,
     SessionEnded,
     SessionSampled,
     SessionStarted,
@@ -29,10 +30,13 @@ FACTS: Final[dict[str, type[Fact]]] = {
     "meter-sampled": MeterSampled,
     "held-released": HeldReleased,
     "held-dropped": HeldDropped,
+    "security-event": SecurityEventRaised,
 }
 NAMES: Final = {kind: name for name, kind in FACTS.items()}
 SAMPLES: Final = (NAMES[SessionSampled], NAMES[MeterSampled])
-"""What is told once and not kept in a lane after that."""
+"""Readings between start and end, or between sessions: what may be thinned out."""
+TOLD_ONCE: Final = (*SAMPLES, NAMES[SecurityEventRaised])
+"""What is not kept in a lane once it was told."""
 
 
 def dump(value: object) -> str:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from agent.buffer.codec import NAMES, SAMPLES, dump
 from agent.buffer.database import Statement
+from agent.buffer.deliveries import CLOUD, SECURITY
 from agent.buffer.sealing import Closed
 from agent.core.facts import (
     SCHEMA,
@@ -20,6 +21,7 @@ from agent.core.facts import (
     HeldDropped,
     HeldReleased,
     MeterSampled,
+    SecurityEventRaised,
     SessionEnded,
     SessionSampled,
     SessionStarted,
@@ -114,6 +116,8 @@ class Entry:
                 self._follow(fact)
             case MeterSampled():
                 self._sample(fact)
+            case SecurityEventRaised():
+                self._security_event(fact)
             case HeldReleased():
                 self._record(fact, self._at)
                 self._settle(fact.company_code, Reporting.REPORT, RELEASE_ROWS)
@@ -156,6 +160,12 @@ class Entry:
         rows = [(name, seq, None, str(uuid4()), "queued") for name in self._destinations]
         self.statements += [(QUEUE, row) for row in rows]
         self._thin(seq)
+
+    def _security_event(self, fact: SecurityEventRaised) -> None:
+        """Write a security event: it waits in a lane of its own beside that of the commanding central system."""
+        seq = self._record(fact, fact.at)
+        if CLOUD in self._destinations:
+            self.statements.append((QUEUE, (SECURITY, seq, None, str(uuid4()), "queued")))
 
     def _thin(self, seq: int) -> None:
         """Now and then see that samples which nobody takes do not fill the disk: every second of too many goes."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import uuid4
 
-from agent.buffer.codec import SAMPLES, load_fact
+from agent.buffer.codec import TOLD_ONCE, load_fact
 from agent.buffer.database import Database, Statement
 from agent.buffer.timeline import BOOTS, Timeline, doubtful, timeline
 from agent.core.facts import SessionSampled, SessionStarted
@@ -37,7 +37,7 @@ NAME: Final = (
 )
 FORGET: Final = (
     "DELETE FROM outbox WHERE destination = ? AND fact = ?"  # noqa: S608  # a constant of the codec
-    f" AND (SELECT kind FROM fact WHERE seq = outbox.fact) IN {SAMPLES}"
+    f" AND (SELECT kind FROM fact WHERE seq = outbox.fact) IN {TOLD_ONCE}"
 )
 CONFIRM: Final = (
     "UPDATE outbox SET state = 'confirmed', error = NULL, settled_at = ? WHERE destination = ? AND fact = ?"

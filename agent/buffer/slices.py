@@ -12,6 +12,7 @@ from agent.core.card import Distribution
 from agent.core.company import Company
 from agent.core.facts import SCHEMA
 from agent.core.model import EvseId
+from agent.core.security_model import Security
 from agent.core.settings import Overrides
 from agent.core.state import Availability, Cached, Card, Durable, IdSource, Left, Listed, ListVersion, Session, Tokens
 
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, type]] = {
     "ids": IdSource,
     "station": Availability,
     "left": Left,
+    "security": Security,
 }
 CARD: Final = "card"
 
@@ -68,6 +70,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         ids=found["ids"].get("", IdSource()),
         station=found["station"].get("", Availability()),
         left={EvseId(int(key)): left for key, left in found["left"].items()},
+        security=found["security"].get("", Security()),
     )
 
 
@@ -85,6 +88,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "ids": {"": slices.ids},
         "station": {"": slices.station},
         "left": slices.left,
+        "security": {"": slices.security},
     }
 
 

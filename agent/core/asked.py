@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from agent.core import admission, cards, linking, local_list, session
+from agent.core import admission, cards, linking, local_list, security, session
 from agent.core.authorization import barred
 from agent.core.availability import change, startable
 from agent.core.commands import (
@@ -43,6 +43,8 @@ from agent.core.facts import StartTrigger
 from agent.core.metering import SILENT, fresh
 from agent.core.model import STATION, EvseId, Profile, Registration, StopReason
 from agent.core.sampling import replan
+from agent.core.security_commands import SecurityCommand
+from agent.core.security_model import SecurityEventKind
 from agent.core.settings import Overrides
 from agent.core.state import EvseState, Grant, Phase
 from agent.core.turn import Turn
@@ -57,7 +59,7 @@ REASONS: Final = {ResetKind.SOFT: StopReason.SOFT_RESET, ResetKind.HARD: StopRea
 def perform(turn: Turn, call: CallRef, command: Command) -> None:
     """Do what was asked; the answer is the first effect of it, so that it is on the wire before what follows.
 
-    Only a lock answers for itself, once it has moved.
+    Only a lock answers for itself, once it has moved, and who keeps keys and certificates, once they are on disk.
     """
     place = len(turn.effects)
     outcome = _outcome(turn, call, command)
@@ -68,6 +70,8 @@ def perform(turn: Turn, call: CallRef, command: Command) -> None:
 def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
     if isinstance(command, CardCommand):
         return cards.perform(turn, command)
+    if isinstance(command, SecurityCommand):
+        return security.entrust(turn, call, command)
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -183,6 +187,7 @@ def _stop(turn: Turn, command: StopSession) -> Outcome:
 def _reset(turn: Turn, command: Reset) -> Outcome:
     until = turn.at.mono + RESET_WITHIN_S
     turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=until)
+    security.raise_event(turn, SecurityEventKind.RESET_OR_REBOOT, f"{command.kind} reset")
     for evse in turn.state.evses:
         turn.put(replace(turn.state.evse(evse.id), grant=None))
         session.end(turn, turn.state.evse(evse.id), REASONS[command.kind])
@@ -215,8 +220,9 @@ def _clear_cache(turn: Turn, command: ClearCache) -> Outcome:
 
 def _override(turn: Turn, command: ChangeSetting | ResetSetting, overrides: Overrides) -> Outcome:
     """Put settings in force; another sample interval counts from now on."""
-    before = turn.settings.sample_interval_s
+    before, profile = turn.settings.sample_interval_s, turn.settings.security_profile
     turn.state = replace(turn.state, overrides=overrides)
+    security.changed_profile(turn, profile, on_trial=isinstance(command, ChangeSetting))
     if turn.settings.sample_interval_s != before:
         for evse in turn.state.evses:
             if evse.session is not None and evse.session.phase is not Phase.ENDING:

@@ -10,6 +10,8 @@ from agent.core.card import CardKind, CardsReport, Limit, SentCard, Unreadable
 from agent.core.company import CompanySettings
 from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.prices import PriceBlock
+from agent.core.security_commands import SecurityCommand
+from agent.core.security_model import CertificateHash
 from agent.core.settings import Settings, SettingValue
 
 
@@ -292,6 +294,7 @@ Command: TypeAlias = (
     | LinkCompany
     | UnlinkCompany
     | CardCommand
+    | SecurityCommand
 )
 
 
@@ -305,6 +308,7 @@ class Result(StrEnum):
     NOT_SUPPORTED = "not-supported"
     VERSION_MISMATCH = "version-mismatch"
     FAILED = "failed"
+    NOT_FOUND = "not-found"
     UNLOCKED = "unlocked"
     UNLOCK_FAILED = "unlock-failed"
 
@@ -315,7 +319,7 @@ class Outcome:
 
     reason: for the person who asked, why not, or what was asked for; None when there is nothing to say. settings: for
     GetSettings; list_version: for GetLocalListVersion, -1 where the list is switched off, 0 while it is empty; cards:
-    for PushCards and GetCards.
+    for PushCards and GetCards; certificates: for GetCertificates.
     """
 
     command: Command
@@ -324,3 +328,4 @@ class Outcome:
     settings: Settings | None = field(default=None)
     list_version: int | None = None
     cards: CardsReport | None = None
+    certificates: tuple[CertificateHash, ...] = ()

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from agent.core.commands import CallRef, Command
 from agent.core.company import LinkAnswer
 from agent.core.model import EvseId, EvseReading, IdToken, Reading, Registration, SessionId, TokenInfo
+from agent.core.security_events import SecurityNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,12 @@ class LockMoved:
 class CloudChanged:
     """The link to the commanding central system came or went, or its registration changed.
 
-    registration None: not yet answered on this run of the station.
+    registration None: not yet answered on this run of the station. profile: the security profile of the connection.
     """
 
     connected: bool
     registration: Registration | None
+    profile: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class ClockStepped:
-    """The wall clock was set; durations do not change, plans by the wall clock do."""
+    """The wall clock was set, by so many seconds; durations do not change, plans by the wall clock do."""
+
+    by_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +165,5 @@ Event: TypeAlias = (
     | Ticked
     | ClockStepped
     | ShutdownRequested
+    | SecurityNews
 )

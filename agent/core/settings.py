@@ -47,6 +47,8 @@ class Settings:
     ping_interval_s: int = 54
     unlock_on_ev_disconnect: bool = False
     phase_rotation: tuple[str, ...] = ("0.Unknown", "1.RST")
+    security_profile: int = 0
+    cpo_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

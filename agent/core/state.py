@@ -31,6 +31,7 @@ from agent.core.model import (
     TokenInfo,
     Wh,
 )
+from agent.core.security_model import Guard, Security
 from agent.core.settings import Overrides
 from agent.core.tariff import Draw, Shift, Terms
 
@@ -344,7 +345,7 @@ class StationState:
     the central system contradicts; learning: the next card is for somebody who asked; link_retry: when LinkCompany is
     sent again (monotonic; infinite while an answer is waited for) and how often it failed; restarting: sessions are
     being ended for a reset, at the latest until ``restart_by`` (infinite once the process is told to end); cause: why
-    the previous run of this process ended, for sessions found open.
+    the previous run of this process ended, for sessions found open; security, guard: of the link.
     """
 
     evses: tuple[EvseState, ...]
@@ -366,6 +367,8 @@ class StationState:
     restarting: ResetKind | None = None
     restart_by: float = 0.0
     cause: StopReason = StopReason.REBOOT
+    security: Security = Security()
+    guard: Guard = Guard()
 
     def evse(self, evse: EvseId) -> EvseState:
         """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
@@ -395,6 +398,7 @@ class Durable:
     ids: IdSource
     station: Availability
     left: Mapping[EvseId, Left] = field(default_factory=dict)
+    security: Security = Security()
 
 
 def durable(state: StationState) -> Durable:
@@ -408,6 +412,7 @@ def durable(state: StationState) -> Durable:
         ids=state.ids,
         station=state.station,
         left={e.id: e.left for e in state.evses},
+        security=state.security,
     )
 
 
@@ -432,6 +437,7 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         company=slices.company,
         ids=slices.ids,
         station=slices.station,
+        security=slices.security,
     )
 
 
@@ -440,5 +446,5 @@ def same_slices(one: Durable, other: Durable) -> bool:
     maps = ((one.sessions, other.sessions), (one.availability, other.availability), (one.left, other.left))
     if any(a.keys() != b.keys() or any(a[k] is not b[k] for k in a) for a, b in maps):
         return False
-    singles = ("tokens", "overrides", "company", "ids", "station")
+    singles = ("tokens", "overrides", "company", "ids", "station", "security")
     return all(getattr(one, name) is getattr(other, name) for name in singles)

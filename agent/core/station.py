@@ -15,6 +15,7 @@ from agent.core import (
     metering,
     recovery,
     sampling,
+    security,
     session,
     unlocking,
     waiting,
@@ -46,6 +47,7 @@ from agent.core.limits import drive
 from agent.core.metering import Judgement
 from agent.core.model import Registration, Wh
 from agent.core.policy import Policy
+from agent.core.security_events import SecurityNews
 from agent.core.state import Cloud, EvseState, Left, Phase, StationState
 from agent.core.turn import Step, Turn
 
@@ -75,6 +77,9 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
 
 
 def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line per event
+    if isinstance(event, SecurityNews):
+        security.take(turn, event)
+        return
     match event:
         case CardPresented():
             admission.present(turn, event.id_token)
@@ -104,6 +109,7 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
         case CommandReceived():
             asked.perform(turn, event.call, event.command)
         case ClockStepped():
+            security.clock_stepped(turn, event.by_s)
             aligned.clock_stepped(turn)
             for evse in turn.state.evses:
                 sampling.clock_stepped(turn, evse)
@@ -185,6 +191,7 @@ def _evse_failed(turn: Turn, event: EvseFailed) -> None:
 def _cloud_changed(turn: Turn, event: CloudChanged) -> None:
     before, now = turn.state.cloud, Cloud(event.connected, event.registration)
     turn.state = replace(turn.state, cloud=now)
+    security.connected(turn, event)
     if before.online and not now.online:
         admission.alone(turn)
     if now.registration is Registration.ACCEPTED and before.registration is not Registration.ACCEPTED:

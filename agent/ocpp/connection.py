@@ -124,7 +124,8 @@ class Connection:
 
     async def _keep_answers(self) -> None:
         try:
-            await self._desk.lane.flush()
+            for lane in self._desk.lanes:
+                await lane.flush()
         except JournalError as error:
             log.warning("the last answers could not be kept; their messages are sent again", cause=str(error))
 
@@ -246,6 +247,7 @@ class Connection:
         while True:
             self._woken.clear()
             if self._hung_up is not None:
+                await self._flush_answers()
                 raise LinkLost(self._hung_up)
             now = self._clock.now().mono
             job = self._errands.choose(now)

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from agent.buffer.database import Database, open_database
+from agent.buffer.deliveries import SECURITY
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.buffer.owner import claim
@@ -25,6 +26,8 @@ from agent.core.errors import AgentError, JournalCorrupt, JournalError, ReaderLo
 from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged, ShutdownRequested
 from agent.core.model import EvseId, MilliAmp, SessionId, StopReason
 from agent.core.recovery import recover
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.fieldbus.bus import Wires
@@ -40,6 +43,7 @@ from agent.runtime.halls import Site, card_reader, devices, installed
 from agent.runtime.loop import Loop
 from agent.runtime.notify import Notifier, watchdog_interval
 from agent.runtime.perform import Performer
+from agent.runtime.safekeeping import WALLET, wallet_of
 from agent.runtime.status import ClockView, CloudState, CloudView, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
 
@@ -95,15 +99,17 @@ class Daemon:
             perform=self.performer.perform,
             committed=self.performer.committed,
         )
-        self.clock.on_step(lambda: self.loop.post(ClockStepped()))
+        self.clock.on_step(lambda: self.loop.post(ClockStepped(self.clock.stepped_by_s)))
         self.reader = card_reader(config.rfid, self.clock, self._reader_opened)
         self.outbox = OutboxStore(self.database, CLOUD)
+        self.wallet = wallet_of(config, self._endpoint(), self.clock, self.loop.post)
         self.service = self._service()
         self.control = ControlServer(
             config.station.state_dir, self.loop.post, self.status, view=self._view, resend=self._resend
         )
-        self.performer.destinations.update({CLOUD: self.service, "control": self.control})
+        self.performer.destinations.update({CLOUD: self.service, "control": self.control, WALLET: self.wallet})
         await self.loop.apply(recover(state, self.clock.now(), policy, cause))
+        self.loop.post(SecurityNoticed(SecurityEventKind.STARTUP, f"version {self.version}, after {cause}"))
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
         """Run until told to end; then everything is cancelled, and the ledger is whole."""
@@ -130,7 +136,13 @@ class Daemon:
             version=self.version,
             uptime_s=self.clock.mono() - self.began,
             cloud=CloudView(
-                CloudState(cloud.state), cloud.protocol, cloud.registration, cloud.queued, cloud.last_error
+                CloudState(cloud.state),
+                cloud.protocol,
+                cloud.registration,
+                cloud.queued,
+                cloud.last_error,
+                self.settings().security_profile,
+                self.wallet.warnings(),
             ),
             clock=ClockView(clock.synchronised, clock.source),
             rfid=ReaderView(self.reader is None or self.reader.ok, self.reader_error),
@@ -146,7 +158,7 @@ class Daemon:
 
     def _services(self, notifier: Notifier) -> list[Work]:
         services: list[Work] = [self.loop.run(), self.service.run(), self._control(notifier)]
-        services.append(self.journal.seal_due(self.clock.now))
+        services += [self.journal.seal_due(self.clock.now), self.wallet.run()]
         for hall in self.halls.values():
             services.append(hall.meter_poll.run())
             services += [hall.evse_poll.run()] if hall.evse_poll else []
@@ -236,18 +248,10 @@ class Daemon:
         self.loop.post(event)
 
     def _service(self) -> OcppService:
-        cloud = self.config.cloud
-        endpoint = Endpoint(
-            url=cloud.url,
-            station_id=self.config.station.id,
-            protocols=offered(cloud.protocols),
-            credentials=self.config.credentials(),
-            user_agent=f"wallbox-agent/{self.version}",
-        )
         return OcppService(
             ServiceConfig(
                 name=CLOUD,
-                endpoint=endpoint,
+                endpoint=self._endpoint(),
                 identity=self._identity,
                 evse_ids=tuple(c.evse_id for c in self.config.connectors if c.evse_id is not None),
                 serials=lambda: tuple(h.meter.serial for h in self.halls.values() if h.meter.serial is not None),
@@ -259,6 +263,18 @@ class Daemon:
             view=self._view,
             chance=random.random,
             anchor=self.journal.anchor,
+            alarms=OutboxStore(self.database, SECURITY),
+            access=self.wallet,
+        )
+
+    def _endpoint(self) -> Endpoint:
+        """Return where the configuration file says that the central system is."""
+        return Endpoint(
+            url=self.config.cloud.url,
+            station_id=self.config.station.id,
+            protocols=offered(self.config.cloud.protocols),
+            credentials=self.config.credentials(),
+            user_agent=f"wallbox-agent/{self.version}",
         )
 
     def _identity(self) -> Identity:
@@ -280,7 +296,8 @@ class Daemon:
     def _view(self) -> StationView:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
-        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock)
+        connectors = len(self.config.connectors)
+        return StationView(connectors, self.settings(), state.company, has_lock, self.wallet.view())
 
 
 async def run(config: AgentConfig, path: Path) -> int:

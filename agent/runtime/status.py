@@ -42,7 +42,7 @@ class CloudView:
     """The link to the commanding central system.
 
     protocol: the subprotocol agreed on, None while not connected; registration: None before BootNotification was
-    answered; queued_messages: messages that still have to go.
+    answered; queued_messages: messages that still have to go; warnings: of certificates that are about to expire.
     """
 
     state: CloudState = CloudState.OFFLINE
@@ -50,6 +50,8 @@ class CloudView:
     registration: Registration | None = None
     queued_messages: int = 0
     last_error: str | None = None
+    security_profile: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ def _cloud(view: CloudView) -> Document:
         "registration": None if view.registration is None else view.registration.value,
         "queued_messages": view.queued_messages,
         "last_error": view.last_error,
+        "security_profile": view.security_profile,
+        "warnings": list(view.warnings),
     }
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from agent.buffer.database import Database, open_database
+from agent.buffer.deliveries import SECURITY
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.core.effects import Restart, Stop
@@ -18,6 +19,8 @@ from agent.core.events import CardPresented, ClockStepped, Event, ShutdownReques
 from agent.core.model import EvseId, StopReason
 from agent.core.policy import Policy
 from agent.core.recovery import recover
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.ocpp.backoff import Backoff, BootDelays
@@ -31,6 +34,8 @@ from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from agent.runtime.perform import Performer
 from agent.runtime.polling import Poll, ask_evse, ask_meter
+from agent.runtime.safekeeping import WALLET
+from agent.trust.wallet import Setup, Wallet
 from tests.conformance.devices import Box, Meter, Reader
 
 POLL_S = 0.01
@@ -46,7 +51,8 @@ class Crash(Enum):
 class Plan:
     """What a run is made of, and what is the same in the next one.
 
-    boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued.
+    boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued. wallet: what
+    the configuration says of security.
     """
 
     folder: Path
@@ -60,6 +66,7 @@ class Plan:
     backoff: Backoff = field(default_factory=lambda: Backoff(base_s=0.05, spread_s=0.05, doublings=4, quick_s=0.02))
     boot_delays: BootDelays = field(default_factory=lambda: BootDelays(base_s=0.2, most_s=1.0))
     drain_s: float = 1.0
+    wallet: Callable[[Endpoint], Setup] = lambda endpoint: Setup(endpoint, "WB-0001")
     chance: Callable[[], float] = random.random
 
 
@@ -121,13 +128,15 @@ class Run:
             perform=self.performer.perform,
             committed=self.performer.committed,
         )
-        clock.on_step(lambda: self.loop.post(ClockStepped()))
+        clock.on_step(lambda: self.loop.post(ClockStepped(clock.stepped_by_s)))
         self.outbox = OutboxStore(database, CLOUD)
-        self.service = self._service(journal)
-        self.performer.destinations[CLOUD] = self.service
+        self.wallet = Wallet(plan.folder, plan.wallet(plan.endpoint()), clock=clock, post=self._post)
+        self.service = self._service(database, journal)
+        self.performer.destinations.update({CLOUD: self.service, WALLET: self.wallet})
         await self.loop.apply(recover(state, clock.now(), policy, cause))
+        self.loop.post(SecurityNoticed(SecurityEventKind.STARTUP))
 
-    def _service(self, journal: SqliteJournal) -> OcppService:
+    def _service(self, database: Database, journal: SqliteJournal) -> OcppService:
         plan = self.plan
         return OcppService(
             ServiceConfig(
@@ -145,14 +154,16 @@ class Run:
             view=self._view,
             chance=plan.chance,
             anchor=journal.anchor,
+            alarms=OutboxStore(database, SECURITY),
+            access=self.wallet,
         )
 
     def _view(self) -> StationView:
         has_lock = any(policy.has_lock for policy in self.plan.policy.evses)
-        return StationView(len(self.plan.boxes), self.settings(), self.loop.state.company, has_lock)
+        return StationView(len(self.plan.boxes), self.settings(), self.loop.state.company, has_lock, self.wallet.view())
 
     async def _serve(self) -> Restart | Stop | Crash:
-        services = [self.loop.run(), self.service.run(), self._read_cards()]
+        services = [self.loop.run(), self.service.run(), self.wallet.run(), self._read_cards()]
         services += [poll.run() for poll in (*self.meter_polls.values(), *self.evse_polls.values())]
         services += [commander.run() for commander in self.commanders.values()]
         async with asyncio.TaskGroup() as group:

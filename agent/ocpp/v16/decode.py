@@ -38,10 +38,11 @@ from agent.core.commands import (
 )
 from agent.core.errors import RpcError
 from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
+from agent.core.security_commands import ChangePassword, ForgetPassword, SecurityCommand
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
-from agent.ocpp.v16 import configuration
+from agent.ocpp.v16 import configuration, security
 
 Decoded = Command | Immediate
 
@@ -86,8 +87,10 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
     match command:
         case GetSettings():
             return configuration.report(station, command.keys)
-        case ChangeSetting() | LinkCompany() | UnlinkCompany():
+        case ChangeSetting() | LinkCompany() | UnlinkCompany() | ChangePassword() | ForgetPassword():
             return configuration.changed(outcome)
+        case security_command if isinstance(security_command, SecurityCommand):
+            return security.answer(security_command, outcome)
         case PushCompanySettings() | PushCompanyLink() | PushDayAheadPrices() | PushCards() | GetCards():
             return _transferred(outcome)
         case GetLocalListVersion():
@@ -232,6 +235,7 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "GetLocalListVersion": _list_version,
     "UnlockConnector": _unlock,
     "ChangeAvailability": _change_availability,
+    **security.DECODERS,
 }
 
 

@@ -9,11 +9,20 @@ from datetime import datetime
 from typing import Final
 
 from agent.core.effects import ReportStatus
-from agent.core.facts import HeldDropped, HeldReleased, MeterSampled, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import (
+    HeldDropped,
+    HeldReleased,
+    MeterSampled,
+    SecurityEventRaised,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+)
 from agent.core.model import IdToken, Reading, ReadingContext
 from agent.core.settings import Settings
 from agent.ocpp.dialect import Call, Encoded, Identity, NotYet, Skip, stamp
 from agent.ocpp.rpc import JsonObject
+from agent.ocpp.v16 import security
 from agent.ocpp.v16.measurands import sampled_values, whole
 from agent.ocpp.v16.transaction_data import transaction_data
 from agent.ports import OutboxRow
@@ -72,6 +81,11 @@ def triggered(evse: int, reading: Reading, transaction: int | str | None, settin
     return _meter_values(evse, reading, values, transaction) if values else None
 
 
+def sign(csr: str) -> Call:
+    """Return SignCertificate; csr: PEM."""
+    return security.sign_certificate(csr)
+
+
 def encode(row: OutboxRow, settings: Settings) -> Encoded:
     """Return the message of a fact; what follows a start waits until that was answered, or given up."""
     match row.fact:
@@ -83,6 +97,8 @@ def encode(row: OutboxRow, settings: Settings) -> Encoded:
             return _stop(row, row.fact, settings)
         case MeterSampled():
             return _idle(row.fact, settings)
+        case SecurityEventRaised():
+            return security.security_event(row.fact)
         case HeldReleased() | HeldDropped():
             return Skip()
 

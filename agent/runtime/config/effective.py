@@ -14,10 +14,11 @@ from agent.core.errors import ConfigError
 from agent.core.model import EvseId, MilliAmp
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.prices import PriceBlock
+from agent.core.settings import Settings
 from agent.core.tariff import Tariff
 from agent.ocpp.security import Credentials
 from agent.runtime.config.prices import basis_of, flat_of, hourly_of, tariff_of
-from agent.runtime.config.rules import BASIC
+from agent.runtime.config.rules import BASIC, CERTIFICATE
 from agent.runtime.config.schema import Keys
 from agent.runtime.config.sections import Cloud, Connector, Document, Log, Rfid, Station
 
@@ -55,9 +56,14 @@ class AgentConfig:
 
     def credentials(self) -> Credentials:
         """Return how the station proves itself to the central system; only profiles 1 and 2 send the password."""
-        secret = self.password if self.cloud.security_profile in BASIC else None
-        password = None if secret is None else secret.get_secret_value().encode(*PASSWORD_BYTES)
-        return Credentials(password, self.cloud.ca_file)
+        cloud, password = self.cloud, self.cloud_password()
+        if cloud.security_profile == CERTIFICATE:
+            return Credentials(None, cloud.ca_file, (), cloud.client_cert_file, cloud.client_key_file)
+        return Credentials(password if cloud.security_profile in BASIC else None, cloud.ca_file)
+
+    def cloud_password(self) -> bytes | None:
+        """Return the password at the central system as it is sent, None without one; not every profile sends it."""
+        return None if self.password is None else self.password.get_secret_value().encode(*PASSWORD_BYTES)
 
     @property
     def rfid(self) -> Rfid:
@@ -95,6 +101,7 @@ class AgentConfig:
             basis=basis_of(self.document),
             hourly=self.hourly(),
             flat=flat_of(self.document),
+            settings=Settings(security_profile=self.cloud.security_profile),
             company_code=self.cloud.company_code,
             same_card_pause_s=self.rfid.same_card_pause,
             reader=self.rfid.reader != "none",
