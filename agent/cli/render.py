@@ -37,7 +37,7 @@ def local_zone(name: str) -> tzinfo:
 
 def status_text(document: Document, zone: tzinfo, width: int = WIDTH) -> str:
     """Return the status of the station, wrapped to a width; the last line counts what is wrong."""
-    expiring = [Row("", warning, bad=True) for warning in texts(mapping(document, "cloud"), "warnings")]
+    expiring = [Row("", warning, bad=True) for warning in texts(mapping(document, "security"), "warnings")]
     rows = [_station(document), _cloud(document), *expiring, _company(document), _clock(document), *_parts(document)]
     connectors = [list(_connector(c, zone)) for c in entries(document, "connectors")]
     blocks = [rows, *connectors]

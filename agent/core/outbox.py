@@ -40,7 +40,10 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """attempts: at least 1 (0 and 1 mean a single one); interval_s: waited n times after the n-th failure, at most most_s."""
+    """attempts: at least 1 (0 and 1 mean a single one); interval_s: waited n times after the n-th failure.
+
+    most_s: no wait is longer.
+    """
 
     attempts: int
     interval_s: int

@@ -68,7 +68,7 @@ def raise_event(turn: Turn, kind: SecurityEventKind, info: str | None = None) ->
         turn.facts.append(SecurityEventRaised(kind, turn.at, info))
 
 
-def take(turn: Turn, news: SecurityNews) -> None:
+def take(turn: Turn, news: SecurityNews) -> None:  # noqa: C901  # one line per event
     """Draw the consequences of what came in about security."""
     match news:
         case Entrusted():
@@ -80,8 +80,7 @@ def take(turn: Turn, news: SecurityNews) -> None:
         case RequestMade(csr):
             turn.effects.append(SendRequest(csr))
         case RequestAnswered(accepted):
-            if accepted is False:
-                turn.effects.append(ClearRequest())
+            turn.effects += [ClearRequest()] if accepted is False else []
         case CertificateExpires():
             request_certificate(turn)
         case CertificateBegins():

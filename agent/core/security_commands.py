@@ -1,4 +1,4 @@
-"""Commands about security: passwords and certificates. What they need is on disk, so that another part carries them out."""
+"""Commands about passwords and certificates; what they need is on disk, so that another part carries them out."""
 
 from __future__ import annotations
 

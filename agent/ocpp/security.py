@@ -15,13 +15,9 @@ from agent.core.errors import ConfigError
 
 PEM: Final = b"-----BEGIN CERTIFICATE-----"
 PRIVATE: Final = b"PRIVATE KEY-----"
-SUITES: Final = ":".join(
-    (
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-    )
+SUITES: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
+    ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
 )
 """Cipher suites of TLS 1.2, the preferred one first; those of TLS 1.3 are on in any case."""
 DER: Final = b"\x30\x82"

@@ -188,7 +188,7 @@ class OcppService:
         self._uncounted = asyncio.Event()
         self._uncounted.set()
 
-    def perform(self, effect: Effect) -> None:
+    def perform(self, effect: Effect) -> None:  # noqa: C901  # one line per effect
         """Take an effect; never waits. What only makes sense on a live link is answered at once without one."""
         match effect:
             case ReportStatus():

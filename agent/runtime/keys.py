@@ -23,7 +23,7 @@ Change: TypeAlias = ChangeSetting | ResetSetting | ForgetPassword
 
 #: Keys that are changed by commands of their own -> those commands.
 BY_COMMAND: Final = {"CompanyCode": "`wallbox-agent link CODE` and `wallbox-agent unlink`"}
-PASSWORD: Final = "AuthorizationKey"
+PASSWORD: Final = "AuthorizationKey"  # noqa: S105  # the name of a key
 OF_COMPANY: Final = frozenset({"CompanyLinkStatus", "SessionLoggingEnabled", "RefundPercentage"})
 OF_FILE: Final = frozenset({"NumberOfConnectors"})
 LISTS_OF_MEASURANDS: Final = "_measurands"

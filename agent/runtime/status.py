@@ -116,6 +116,7 @@ def status_document(state: StationState, services: ServiceViews) -> Document:
         "clock": {"synchronised": services.clock.synchronised, "source": services.clock.source},
         "rfid": {"ok": services.rfid.ok, "last_error": services.rfid.last_error},
         "ledger": _ledger(services),
+        "security": {"profile": services.cloud.security_profile, "warnings": list(services.cloud.warnings)},
         "connectors": [_connector(state, evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
         "waiting": _waiting_anywhere(state),
         "deliveries": [],
@@ -162,8 +163,6 @@ def _cloud(view: CloudView) -> Document:
         "registration": None if view.registration is None else view.registration.value,
         "queued_messages": view.queued_messages,
         "last_error": view.last_error,
-        "security_profile": view.security_profile,
-        "warnings": list(view.warnings),
     }
 
 

@@ -1,1 +1,1 @@
-"""What the station trusts and is trusted by: roots, its own keys and certificates, its password, and the security log."""
+"""Whom the station trusts and how it proves itself: roots, keys, certificates, password; and the security log."""

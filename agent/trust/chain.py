@@ -14,7 +14,7 @@ from agent.core.errors import ConfigError
 from agent.ocpp.security import present
 
 NO_CHECK_TIME: Final = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, for which ``ssl`` has no name: times are compared by the station's own clock."""
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which has no name in ``ssl``: times are compared by the station's clock."""
 ROUNDS: Final = 10
 """More flights than any handshake has."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, assert_never
 
 from agent.core.commands import Outcome, Result
 from agent.core.security_commands import (
@@ -20,6 +20,7 @@ from agent.core.security_commands import (
     ForgetPassword,
     GetCertificates,
     InstallCertificate,
+    RequestCertificate,
     SecurityCommand,
     TakeCertificate,
 )
@@ -64,26 +65,30 @@ class Done:
 
 def keep(store: Store, command: SecurityCommand, at: Situation) -> Done:
     """Carry out a command; a disk that takes nothing makes it fail."""
-    held = store.load()
     try:
-        match command:
-            case ChangePassword():
-                return _password(store, command, held, at)
-            case ForgetPassword():
-                store.drop_passwords()
-                return _changed(command, "the password is that of the configuration file again")
-            case InstallCertificate():
-                return _install(store, command, held, at)
-            case DeleteCertificate():
-                return _delete(store, command, held, at)
-            case GetCertificates():
-                return _installed(command, held, at)
-            case TakeCertificate():
-                return _take(store, command, held, at)
-        raise AssertionError(f"{type(command).__name__} is not carried out here")
+        return _kept(store, command, store.load(), at)
     except OSError as error:
         words = f"the state directory does not take it ({error.strerror}): check its disk"
         return Done(Outcome(command, Result.FAILED, words))
+
+
+def _kept(store: Store, command: SecurityCommand, held: Holdings, at: Situation) -> Done:  # noqa: PLR0911  # one line per command
+    match command:
+        case ChangePassword():
+            return _password(store, command, held, at)
+        case ForgetPassword():
+            return _forget(store, command)
+        case InstallCertificate():
+            return _install(store, command, held, at)
+        case DeleteCertificate():
+            return _delete(store, command, held, at)
+        case GetCertificates():
+            return _installed(command, held, at)
+        case TakeCertificate():
+            return _take(store, command, held, at)
+        case RequestCertificate():
+            return Done(Outcome(command, Result.REJECTED, "the core begins with it, not who keeps certificates"))
+    assert_never(command)
 
 
 def known_roots(held: Holdings, at: Situation) -> tuple[Certificate, ...]:
@@ -109,6 +114,11 @@ def _password(store: Store, command: ChangePassword, held: Holdings, at: Situati
     proven = before.previous or before.present or at.password
     store.put_passwords(Passwords(command.password, None if proven == command.password else proven))
     return _changed(command, "the password (AuthorizationKey) was changed")
+
+
+def _forget(store: Store, command: ForgetPassword) -> Done:
+    store.drop_passwords()
+    return _changed(command, "the password is that of the configuration file again")
 
 
 def _install(store: Store, command: InstallCertificate, held: Holdings, at: Situation) -> Done:

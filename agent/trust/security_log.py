@@ -57,6 +57,6 @@ def _lines(path: Path) -> list[str]:
 def _is_within(line: str, oldest: datetime | None, latest: datetime | None) -> bool:
     try:
         at = datetime.fromisoformat(line.partition("\t")[0])
-        return (oldest is None or at >= oldest) and (latest is None or at <= latest)
-    except (ValueError, TypeError):
+    except ValueError:
         return True
+    return at.tzinfo is None or ((oldest is None or at >= oldest) and (latest is None or at <= latest))

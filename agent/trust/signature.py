@@ -1,4 +1,4 @@
-"""Whether one certificate signed another: RSA and ECDSA, without OpenSSL, which asks for a whole chain to its present day.
+"""Whether one certificate signed another, by RSA or ECDSA; ``ssl`` has no way to ask only that.
 
 Sources: RFC 8017, section 8.2.2 (RSASSA-PKCS1-v1_5); RFC 5480 and 5758 (ECDSA).
 """
@@ -50,8 +50,8 @@ def _rsa(issuer: Certificate, signature: bytes, text: bytes, hashed: str) -> boo
 def _ecdsa(issuer: Certificate, signature: bytes, text: bytes, hashed: str) -> bool:
     from ecdsa import BadSignatureError, VerifyingKey  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
     from ecdsa.curves import UnknownCurveError  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
-    from ecdsa.errors import MalformedPointError  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
     from ecdsa.der import UnexpectedDER  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
+    from ecdsa.errors import MalformedPointError  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
     from ecdsa.util import sigdecode_der  # type: ignore[import-untyped]  # noqa: PLC0415  # as above
 
     try:

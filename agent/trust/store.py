@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -74,10 +75,11 @@ class Store:
         """Return what is stored."""
         own = sorted(self._own(), key=lambda one: one.certificate.not_before)
         return Holdings(
-            self._passwords(),
-            *(tuple(self._roots(use)) for use in (CertificateUse.CENTRAL_SYSTEM, CertificateUse.MANUFACTURER)),
-            tuple(own),
-            (self._folder / REQUEST).exists(),
+            passwords=self._passwords(),
+            central=tuple(self._roots(CertificateUse.CENTRAL_SYSTEM)),
+            manufacturer=tuple(self._roots(CertificateUse.MANUFACTURER)),
+            own=tuple(own),
+            requested=self.request_key.exists(),
         )
 
     def put_passwords(self, passwords: Passwords) -> None:
@@ -121,7 +123,7 @@ class Store:
     def sweep(self, now: datetime) -> None:
         """Forget own certificates whose successor has been valid for a month."""
         own = self.load().own
-        for old, new in zip(own, own[1:], strict=False):
+        for old, new in pairwise(own):
             if new.certificate.not_before + KEPT < now:
                 self._unlink(old.chain)
                 self._unlink(old.key)

@@ -1,4 +1,4 @@
-"""Who keeps the station's keys, certificates and password: tells the link what to connect with, and carries out commands.
+"""Keeps the station's keys, certificates and password: tells the link what to connect with, carries out commands.
 
 What is slow (disk, arithmetic) runs on a thread, one thing after the other. Once an hour it looks at the calendar.
 """
@@ -30,7 +30,7 @@ from agent.trust.certificate import Certificate, certificates
 from agent.trust.keeping import Situation, keep, superseded
 from agent.trust.request import requested
 from agent.trust.security_log import SecurityLog
-from agent.trust.store import Holdings, Own, Passwords, Store
+from agent.trust.store import Own, Passwords, Store
 
 log = structlog.get_logger(__name__)
 
@@ -255,7 +255,7 @@ class Wallet:
 
 
 def _given(ca_file: Path | None) -> tuple[Certificate, ...]:
-    """Return the certificates of ``ca_file`` as far as they can be read; whether they can is told when they are used."""
+    """Return the certificates of ``ca_file``, none where they cannot be read: that is told when they are used."""
     try:
         return () if ca_file is None else certificates(ca_file.read_text("ascii", errors="replace"))
     except (OSError, ValueError):
@@ -266,8 +266,7 @@ def _configured(setup: Setup) -> Own | None:
     if setup.certificate is None or setup.key is None:
         return None
     try:
-        return Own(
-            certificates(setup.certificate.read_text("ascii", errors="replace"))[0], setup.certificate, setup.key
-        )
+        leaf = certificates(setup.certificate.read_text("ascii", errors="replace"))[0]
+        return Own(leaf, setup.certificate, setup.key)
     except (OSError, ValueError):
         return None

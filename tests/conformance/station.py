@@ -51,8 +51,8 @@ class Crash(Enum):
 class Plan:
     """What a run is made of, and what is the same in the next one.
 
-    boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued. wallet: what
-    the configuration says of security.
+    boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued.
+    wallet: what the configuration says of security.
     """
 
     folder: Path

@@ -49,7 +49,16 @@ from agent.core.events import (
     ShutdownRequested,
     StartAnswered,
 )
-from agent.core.facts import Fact, HeldDropped, HeldReleased, MeterSampled, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import (
+    Fact,
+    HeldDropped,
+    HeldReleased,
+    MeterSampled,
+    SecurityEventRaised,
+    SessionEnded,
+    SessionSampled,
+    SessionStarted,
+)
 from agent.core.model import (
     STATION,
     EvseId,
@@ -192,7 +201,7 @@ class Wall(Charger):
         self.crash(down=down, reboot=reboot, cause=StopReason.POWER_LOSS if reboot else StopReason.REBOOT)
 
     def _record(self, fact: Fact) -> None:
-        if isinstance(fact, HeldReleased | HeldDropped):
+        if isinstance(fact, HeldReleased | HeldDropped | SecurityEventRaised):
             return
         if isinstance(fact, MeterSampled):
             assert not [s for s in self.running if s.started.evse == fact.evse], "a session's reading without it"

@@ -117,7 +117,7 @@ def _profile(keys: Keys, cloud: Cloud) -> Iterator[Problem]:
     if profile == CERTIFICATE and certificate is None and key is None:
         words = "missing; security profile 3 needs it and client_key_file, the paths of PEM files"
         yield Problem((*keys, "client_cert_file"), words)
-    if certificate is not None and key is not None:
+    if profile == CERTIFICATE and certificate is not None and key is not None:
         yield from _pair((*keys, "client_cert_file"), certificate, key)
 
 

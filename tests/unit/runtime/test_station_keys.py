@@ -43,7 +43,8 @@ def test_an_unknown_key_is_told_with_the_one_that_was_perhaps_meant(name: str, w
 
 
 def test_a_change_is_what_the_central_systems_change_would_be() -> None:
-    values = {bool: ("true", "False"), int: ("0", "1", "90", " 7 "), tuple: ("", "Voltage,current.import", "1.RST")}
+    values = {bool: ("true", "False"), int: ("0", "1", "90", " 7 "), str: ("", "Acme BV", " x ")}
+    values[tuple] = ("", "Voltage,current.import", "1.RST")
     compared = 0
     for key in KEYS.values():
         setting = key.setting
@@ -61,7 +62,7 @@ def test_a_change_is_what_the_central_systems_change_would_be() -> None:
 def test_every_key_that_the_central_system_may_change_can_be_changed_or_names_its_command() -> None:
     for key in KEYS.values():
         if not key.readonly(STATION) and key.setting is None:
-            assert key.name == "CompanyCode"
+            assert key.name in {"CompanyCode", "AuthorizationKey"}
 
 
 @pytest.mark.parametrize(
