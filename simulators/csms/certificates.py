@@ -32,6 +32,7 @@ LIFE: Final = timedelta(days=365)
 BEFORE: Final = timedelta(hours=1)
 FIRST_OF_GENERALIZED: Final = 2050
 
+AUTHORITY: Final = "wallbox-sim throw-away authority"
 SIGNED_BY: Final = "1.2.840.10045.4.3.2"
 KEY_TYPE: Final = "1.2.840.10045.2.1"
 CURVE: Final = "1.2.840.10045.3.1.7"
@@ -53,7 +54,11 @@ class Key:
     @classmethod
     def new(cls) -> Key:
         """Return a new one."""
-        secret = secrets.randbelow(ORDER - 1) + 1
+        return cls.of(secrets.randbelow(ORDER - 1) + 1)
+
+    @classmethod
+    def of(cls, secret: int) -> Key:
+        """Return the key of a secret number."""
         point = _times(secret, BASE)
         assert point is not None  # noqa: S101 - no multiple of the base below its order is infinite
         return cls(secret, point)
@@ -102,7 +107,7 @@ class Authority:
     pem: str
 
     @classmethod
-    def new(cls, name: str = "wallbox-sim throw-away authority", now: datetime | None = None) -> Authority:
+    def new(cls, name: str = AUTHORITY, now: datetime | None = None) -> Authority:
         """Return a new one."""
         key, at = Key.new(), now or datetime.now(UTC)
         life = (at - BEFORE, at + LIFE)
@@ -149,11 +154,18 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the files of a folder are. authority: what a station is given as ``ca_file``."""
+    """Where the files of a folder are. authority: what a station is given as ``ca_file``; signing: its key."""
 
     authority: Path
     certificate: Path
     key: Path
+    signing: Path
+
+    def signer(self) -> Authority:
+        """Return the authority, to sign more."""
+        der = base64.b64decode("".join(self.signing.read_text().strip().splitlines()[1:-1]))
+        secret = _inside(der)[1]
+        return Authority(AUTHORITY, Key.of(int.from_bytes(secret[_head(secret) :])), self.authority.read_text())
 
 
 def read_request(csr: str) -> tuple[bytes, bytes]:
@@ -169,14 +181,16 @@ def read_request(csr: str) -> tuple[bytes, bytes]:
 
 def in_folder(folder: Path, names: Sequence[str]) -> Files:
     """Return the files of a folder, made where one of them is missing, so that stations may go on trusting them."""
-    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    if all(file.exists() for file in (files.authority, files.certificate, files.key)):
+    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key", folder / "ca.key")
+    if all(file.exists() for file in (files.authority, files.certificate, files.key, files.signing)):
         return files
     folder.mkdir(parents=True, exist_ok=True)
     authority = Authority.new()
     certificate, key = authority.issue(names)
-    files.key.touch(mode=0o600)
-    for file, text in ((files.authority, authority.pem), (files.certificate, certificate), (files.key, key)):
+    for file in (files.key, files.signing):
+        file.touch(mode=0o600)
+    texts = (authority.pem, certificate, key, authority.key.pem())
+    for file, text in zip((files.authority, files.certificate, files.key, files.signing), texts, strict=True):
         file.write_text(text)
     return files
 

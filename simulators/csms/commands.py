@@ -10,7 +10,9 @@ from simulators.console import Commands
 from simulators.csms import notation, show
 from simulators.csms.billing import summary
 from simulators.csms.breaking import Breaker
+from simulators.csms.certificates import Authority
 from simulators.csms.company import local_list, settings_of, verdict
+from simulators.csms.security import SecurityDesk
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.errors import Misuse
@@ -23,13 +25,15 @@ STATUSES: Final = {"block": TokenStatus.BLOCKED, "unblock": TokenStatus.ACTIVE, 
 class Commander:
     """The commands over a central system. A station may be left out where only one is connected."""
 
-    def __init__(self, csms: Csms) -> None:
+    def __init__(self, csms: Csms, authority: Authority | None = None) -> None:
         self._csms = csms
+        self._security = SecurityDesk(csms, authority, self._station)
 
     def add_to(self, commands: Commands) -> None:
         """Add all commands."""
         self._add_stations(commands)
         self._add_employer(commands)
+        self._security.add_to(commands)
         Breaker(self._csms, self._station).add_to(commands)
 
     def _add_stations(self, commands: Commands) -> None:

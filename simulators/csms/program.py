@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from simulators.console import Commands, converse, run, say
 from simulators.csms import notation, show
 from simulators.csms.breaking import described
-from simulators.csms.certificates import in_folder
+from simulators.csms.certificates import Files, in_folder
 from simulators.csms.commands import Commander
 from simulators.csms.server import Csms, Setup
 from simulators.csms.v16 import Policy
@@ -45,6 +45,7 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--state", type=Path, metavar="FILE", help="keep companies, cards, chargers and sessions in a file")
     add("--password", action="append", default=[], metavar="STATION:PASSWORD", help="ask for HTTP basic authentication")
     add("--tls", type=Path, metavar="FOLDER", help=THROW_AWAY)
+    add("--tls-port", type=int, metavar="PORT", help="with --tls: ws on --port as ever, and wss here beside it")
     add("--tls-cert", type=Path, metavar="FILE", help="PEM, with the chain; wss instead of ws")
     add("--tls-key", type=Path, metavar="FILE", help="PEM; not needed where the key is in the other file")
     add("--tls-name", action="append", default=[], metavar="HOST", help="more host names and addresses for --tls")
@@ -55,16 +56,21 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
 
 
 async def _csms(options: argparse.Namespace) -> None:
+    authority = _files(options).signer() if options.tls is not None else None
     async with Csms(_setup(options)) as csms:
         csms.company_link.enabled = not options.plain
         if not options.quiet:
             csms.log.listeners.append(lambda entry: say(show.line(entry)))
         commands = Commands()
-        Commander(csms).add_to(commands)
-        await converse(commands, options.control, banner=f"central system at {csms.url}/STATION-ID")
+        Commander(csms, authority).add_to(commands)
+        beside = "" if csms.secure_port is None else f", and wss on port {csms.secure_port}"
+        await converse(commands, options.control, banner=f"central system at {csms.url}/STATION-ID{beside}")
 
 
 def _setup(options: argparse.Namespace) -> Setup:
+    context, apart = _tls(options), options.tls_port is not None
+    if apart and options.tls is None:
+        raise Misuse("--tls-port needs --tls")
     return Setup(
         host=options.host,
         port=options.port,
@@ -74,7 +80,9 @@ def _setup(options: argparse.Namespace) -> Setup:
         policy=Policy(options.boot, options.interval, options.accept_unknown, zone=_zone(options.timezone)),
         state_file=options.state,
         passwords=dict(_pair(text) for text in options.password),
-        ssl=_tls(options),
+        ssl=None if apart else context,
+        secure_port=options.tls_port,
+        secure=context if apart else None,
     )
 
 
@@ -97,8 +105,7 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
     if options.tls is not None:
         if certificate is not None:
             raise Misuse("--tls makes a certificate, --tls-cert gives one: only one of them")
-        names = ("localhost", "127.0.0.1", "::1", *([options.host] if options.host != ANY_ADDRESS else []))
-        files = in_folder(options.tls, tuple(dict.fromkeys((*names, *options.tls_name))))
+        files = _files(options)
         certificate, key = files.certificate, files.key
     if certificate is None:
         if key is not None:
@@ -109,4 +116,12 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise Misuse(f"{certificate} with {key or certificate} is no certificate with its key: {error}") from None
+    if options.tls is not None:  # stations may present a certificate; `demand certificate` makes them
+        context.load_verify_locations(_files(options).authority)
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+def _files(options: argparse.Namespace) -> Files:
+    names = ("localhost", "127.0.0.1", "::1", *([options.host] if options.host != ANY_ADDRESS else []))
+    return in_folder(options.tls, tuple(dict.fromkeys((*names, *options.tls_name))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import ssl
 import warnings
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,8 +23,8 @@ DECODED = bytes.fromhex(KEY)
 
 
 @pytest.fixture
-async def bench(rig: Rig) -> AsyncIterator[Bench]:
-    yield Bench(rig, known={"password": PASSWORD})
+def bench(rig: Rig) -> Bench:
+    return Bench(rig, known={"password": PASSWORD})
 
 
 async def upgraded(bench: Bench, profile: int, tls: ssl.SSLContext) -> Csms:
