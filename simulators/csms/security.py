@@ -50,7 +50,7 @@ class SecurityDesk:
     def add_to(self, commands: Commands) -> None:
         """Add the commands."""
         add = commands.add
-        add("password", "[STATION] [KEY]", "another AuthorizationKey (hex), a random one without", self._password)
+        add("new-key", "[STATION] [KEY]", "another AuthorizationKey (hex), or a random one", self._password)
         add("install", "[STATION] [central|manufacturer] [FILE]", "a root, that of --tls without a file", self._install)
         add("installed", "[STATION] [central|manufacturer]", "the roots that it trusts", self._installed)
         add("uninstall", "[STATION] [central|manufacturer] [NUMBER]", "take a root away, or the first", self._uninstall)

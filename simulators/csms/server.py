@@ -50,7 +50,7 @@ class Setup:
 
     port 0: any free one. state_file: what is there at the start wins over companies and tokens given here. passwords:
     station -> password of HTTP basic authentication (bytes that are no UTF-8 as surrogates); a station that is not in
-    it, or that presents a certificate, needs none. secure_port, secure: where it listens with TLS too, beside the first port.
+    it, or that presents a certificate, needs none. secure_port, secure: where it listens with TLS too.
     """
 
     host: str = "127.0.0.1"
