@@ -16,6 +16,8 @@ from agent.core.effects import Answer
 from agent.core.errors import JournalError, LinkLost, RpcError
 from agent.core.events import CommandReceived
 from agent.core.model import Registration
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.ocpp.dialect import Dialect, Immediate
 from agent.ocpp.errands import NOT_REGISTERED, Errands, Reply
 from agent.ocpp.replies import OPEN_CALLS, Replies
@@ -154,6 +156,7 @@ class Connection:
                     await self._wait(self._digested, self.heard_at + DIGEST_S)
                 case Garbage(reason, reply):
                     log.info("frame of the central system dropped", cause=reason, bytes=len(data))
+                    self._service.post(SecurityNoticed(SecurityEventKind.INVALID_MESSAGES, reason))
                     self.garbage = (self.heard_at, f"the central system sends frames that are dropped: {reason}")
                     self._put(reply)
 

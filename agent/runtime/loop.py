@@ -25,6 +25,8 @@ from agent.core.events import (
 )
 from agent.core.facts import MeterSampled
 from agent.core.policy import Policy
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.core.state import StationState, durable, same_slices
 from agent.core.station import step
 from agent.core.turn import Step
@@ -173,6 +175,7 @@ class Loop:
             return False
         if self.journal_error is not None:
             log.info("the ledger can be written again")
+            self.post(SecurityNoticed(SecurityEventKind.MEMORY_EXHAUSTION, self.journal_error))
             self.journal_error = None
         return True
 

@@ -31,7 +31,7 @@ class Certificate:
     """A certificate.
 
     der: the whole; subject, issuer: names in DER; public: the key's SubjectPublicKeyInfo in DER; key: its bits alone;
-    kind: of the key (``ec``, ``rsa``), with its size in bits; common_name, organisation: of the subject, None without;
+    kind: of the key (``ec``, ``rsa``), with its size in bits, 0 for kinds that are not used; common_name, organisation: of the subject, None without;
     is_ca: may sign others.
     """
 
@@ -62,7 +62,7 @@ class Certificate:
     @property
     def is_strong(self) -> bool:
         """Whether its key is long enough."""
-        return self.bits >= WEAKEST.get(self.kind, self.bits + 1)
+        return self.kind in WEAKEST and self.bits >= WEAKEST[self.kind]
 
     def named(self, algorithm: str, issuer_key: bytes | None = None) -> CertificateHash:
         """Return what OCSP calls it; issuer_key: bits of the issuer's key, None for a root that signed itself."""
@@ -106,6 +106,7 @@ def _taken(der: bytes, parsed: Any, content: Any) -> Certificate:  # noqa: ANN40
     public, validity, basic = content["subject_public_key_info"], content["validity"], parsed.basic_constraints_value
     if int(content["serial_number"].native) < 0:
         raise ValueError("negative serial number")
+    kind = str(public.algorithm)
     names = {str(t["type"].native): str(t["value"].native) for part in content["subject"].chosen for t in part}
     return Certificate(
         der=der,
@@ -114,8 +115,8 @@ def _taken(der: bytes, parsed: Any, content: Any) -> Certificate:  # noqa: ANN40
         serial=int(content["serial_number"].native),
         public=public.dump(),
         key=public["public_key"].contents[1:],
-        kind=str(public.algorithm),
-        bits=int(public.bit_size),
+        kind=kind,
+        bits=int(public.bit_size) if kind in WEAKEST else 0,
         not_before=validity["not_before"].native,
         not_after=validity["not_after"].native,
         common_name=names.get("common_name"),

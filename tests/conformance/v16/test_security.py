@@ -149,6 +149,7 @@ async def test_case_190_the_password_is_told_to_nobody(bench: Bench, capsys: pyt
     assert named["configurationKey"] == [{"key": "AuthorizationKey", "readonly": False}]
     printed = "".join(capsys.readouterr())
     told = printed + str(everything) + bench.rig.now.wallet.log.text()
+    told += "".join(path.read_bytes().decode("latin-1") for path in bench.rig.folder.glob("ledger*"))
     assert KEY not in told
     assert DECODED.decode() not in told
 
@@ -293,6 +294,15 @@ async def test_case_194_a_certificate_is_signed_and_used(bench: Bench) -> None:
     subject = dict(pair for part in secure.getpeercert()["subject"] for pair in part)
     assert subject == {"organizationName": "Acme BV", "commonName": "WB-0001"}
     assert {mode for name, mode in modes(rig.folder).items() if name.startswith("station_")} == {0o600}
+
+
+async def test_case_194_a_certificate_for_later_is_taken_and_waits(bench: Bench) -> None:
+    csms = await bench.ready(1, CpoName="Acme BV")
+    assert await bench.trusted() == ACCEPTED
+    later = (NOW + timedelta(days=2), NOW + timedelta(days=365))
+    assert await bench.certified(lambda csr: bench.authority.sign(csr, later)) == ACCEPTED
+    assert not bench.rig.now.wallet.view().certificate
+    assert await change(csms, "SecurityProfile", 3) == "Rejected"
 
 
 async def test_case_194_nobody_can_be_asked_without_the_name_of_the_operator(bench: Bench) -> None:
