@@ -31,8 +31,8 @@ class Certificate:
     """A certificate.
 
     der: the whole; subject, issuer: names in DER; public: the key's SubjectPublicKeyInfo in DER; key: its bits alone;
-    kind: of the key (``ec``, ``rsa``), with its size in bits, 0 for kinds that are not used; common_name, organisation: of the subject, None without;
-    is_ca: may sign others.
+    kind: of the key (``ec``, ``rsa``), with its size in bits, 0 for kinds that are not used; common_name, organisation:
+    of the subject, None without; is_ca: may sign others.
     """
 
     der: bytes = field(repr=False)

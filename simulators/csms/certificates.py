@@ -174,9 +174,11 @@ def read_request(csr: str) -> tuple[bytes, bytes]:
     if not lines or "CERTIFICATE REQUEST" not in lines[0]:
         raise ValueError("this is no certificate request in PEM form")
     request = base64.b64decode("".join(lines[1:-1]), validate=True)
-    content = _inside(_inside(request)[0])
-    _version, subject, public, *_ = content
-    return subject, public
+    signed = _inside(request)
+    content = _inside(signed[0]) if signed else []
+    if len(content) < 3:  # noqa: PLR2004 - version, subject, key
+        raise ValueError("this is no certificate request, but other DER")
+    return content[1], content[2]
 
 
 def in_folder(folder: Path, names: Sequence[str]) -> Files:

@@ -66,7 +66,7 @@ def answer(command: SecurityCommand, outcome: Outcome) -> JsonObject:
         case DeleteCertificate():
             return {"status": status if outcome.result in RESULTS else "Failed"}
         case InstallCertificate():
-            return {"status": status}
+            return {"status": "Rejected" if outcome.result is Result.NOT_FOUND else status}
         case _:
             return {"status": "Accepted" if outcome.result is Result.ACCEPTED else "Rejected"}
 
