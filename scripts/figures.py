@@ -28,6 +28,7 @@ EMPTY_NAMES: Final = frozenset({"utils", "helpers", "misc", "common", "manager",
 BUDGET: Final[Mapping[tuple[str, ...], int]] = {
     ("agent/core",): 2800,
     ("agent/ocpp",): 3000,
+    ("agent/trust",): 900,
     ("agent/buffer",): 900,
     ("agent/fieldbus", "agent/meter", "agent/rfid", "agent/evse"): 1200,
     ("agent/statement",): 4000,

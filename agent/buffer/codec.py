@@ -16,6 +16,7 @@ from agent.core.facts import (
     HeldReleased,
     LogTold,
     MeterSampled,
+    SecurityEventRaised,
     SessionEnded,
     SessionSampled,
     SessionStarted,
@@ -33,12 +34,13 @@ FACTS: Final[dict[str, type[Fact]]] = {
     "held-dropped": HeldDropped,
     "firmware-told": FirmwareTold,
     "log-told": LogTold,
+    "security-event": SecurityEventRaised,
 }
 NAMES: Final = {kind: name for name, kind in FACTS.items()}
 SAMPLES: Final = (NAMES[SessionSampled], NAMES[MeterSampled])
 """Readings, of which some may be left out where too many wait."""
 NOTICES: Final = (NAMES[FirmwareTold], NAMES[LogTold])
-PASSING: Final = (*SAMPLES, *NOTICES)
+PASSING: Final = (*SAMPLES, *NOTICES, NAMES[SecurityEventRaised])
 """What is told once and not kept in a lane after that."""
 
 

@@ -12,6 +12,8 @@ from agent.core.model import Reporting
 
 CLOUD: Final = "cloud"
 """Name of the commanding central system's lane."""
+SECURITY: Final = "cloud/security"
+"""Name of the lane beside it, in which security events wait: neither holds up the other."""
 
 CONFIRMED: Final = "confirmed"
 QUARANTINED: Final = "quarantined"

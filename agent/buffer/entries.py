@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from agent.buffer.codec import NAMES, SAMPLES, dump
 from agent.buffer.database import Statement
-from agent.buffer.deliveries import CLOUD
+from agent.buffer.deliveries import CLOUD, SECURITY
 from agent.buffer.sealing import Closed
 from agent.core.facts import (
     SCHEMA,
@@ -23,6 +23,7 @@ from agent.core.facts import (
     HeldReleased,
     LogTold,
     MeterSampled,
+    SecurityEventRaised,
     SessionEnded,
     SessionSampled,
     SessionStarted,
@@ -119,6 +120,8 @@ class Entry:
                 self._sample(fact)
             case FirmwareTold() | LogTold():
                 self._queue_for([CLOUD], self._record(fact, fact.at))
+            case SecurityEventRaised():
+                self._security_event(fact)
             case HeldReleased():
                 self._record(fact, self._at)
                 self._settle(fact.company_code, Reporting.REPORT, RELEASE_ROWS)
@@ -165,6 +168,12 @@ class Entry:
         """Queue a fact of the station itself."""
         rows = [(name, seq, None, str(uuid4()), "queued") for name in names]
         self.statements += [(QUEUE, row) for row in rows]
+
+    def _security_event(self, fact: SecurityEventRaised) -> None:
+        """Write a security event: it waits in a lane of its own beside that of the commanding central system."""
+        seq = self._record(fact, fact.at)
+        if CLOUD in self._destinations:
+            self.statements.append((QUEUE, (SECURITY, seq, None, str(uuid4()), "queued")))
 
     def _thin(self, seq: int) -> None:
         """Now and then see that samples which nobody takes do not fill the disk: every second of too many goes."""

@@ -17,6 +17,7 @@ from agent.core.facts import SCHEMA
 from agent.core.maintenance_state import Jobs
 from agent.core.model import EvseId
 from agent.core.payment import Payment
+from agent.core.security_model import Security
 from agent.core.settings import Overrides
 from agent.core.state import Availability, Cached, Card, Durable, IdSource, Left, Listed, ListVersion, Session, Tokens
 
@@ -46,6 +47,7 @@ KINDS: Final[Mapping[str, type]] = {
     "charging-profile": Installed,
     "reservation": Reservation,
     "jobs": Jobs,
+    "security": Security,
 }
 CARD: Final = "card"
 
@@ -82,6 +84,7 @@ def assembled(rows: Iterable[sqlite3.Row]) -> Durable | None:
         profiles={int(key): installed for key, installed in found["charging-profile"].items()},
         reservations={int(key): reservation for key, reservation in found["reservation"].items()},
         jobs=found["jobs"].get("", Jobs()),
+        security=found["security"].get("", Security()),
     )
 
 
@@ -103,6 +106,7 @@ def _groups(slices: Durable) -> dict[str, Mapping[Any, object]]:
         "charging-profile": slices.profiles,
         "reservation": slices.reservations,
         "jobs": {"": slices.jobs},
+        "security": {"": slices.security},
     }
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from agent.core.facts import Fact, MeterSampled, SessionEnded, SessionSampled, SessionStarted
+from agent.core.facts import Fact, MeterSampled, SecurityEventRaised, SessionEnded, SessionSampled, SessionStarted
 from agent.core.instant import Instant, TimeStatus
 
 BOOTS: Final = "SELECT number, anchor_mono, anchor_wall, seen_mono FROM boot ORDER BY number DESC"
@@ -70,6 +70,8 @@ class Timeline:
                 periods = tuple(replace(p, start=self.corrected(p.start)) for p in fact.periods)
                 last = fact.reading and replace(fact.reading, at=self.corrected(fact.reading.at))
                 return replace(fact, at=self.corrected(fact.at), periods=periods, reading=last)
+            case SecurityEventRaised():
+                return replace(fact, at=self.corrected(fact.at))
             case _:
                 return fact
 
@@ -96,5 +98,7 @@ def doubtful(fact: Fact) -> bool:
             return fact.reading.at.status not in TRUSTED
         case SessionEnded():
             return not TRUSTED.issuperset({fact.at.status, *(p.start.status for p in fact.periods)})
+        case SecurityEventRaised():
+            return fact.at.status not in TRUSTED
         case _:
             return False

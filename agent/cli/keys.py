@@ -76,6 +76,7 @@ def kept_by(config: AgentConfig) -> Kept:
 
 def view(config: AgentConfig, kept: Kept) -> StationView:
     """Return what the table of keys needs to know of the station, the settings in force among it."""
+    from agent.core.security_model import SecurityView
     from agent.ocpp.dialect import StationView
 
     policy = config.policy()
@@ -84,6 +85,7 @@ def view(config: AgentConfig, kept: Kept) -> StationView:
         kept.overrides.over(policy.settings),
         kept.company,
         has_lock=any(evse.has_lock for evse in policy.evses),
+        security=SecurityView(additional_check=config.cloud.additional_root_check),
     )
 
 

@@ -37,7 +37,8 @@ def local_zone(name: str) -> tzinfo:
 
 def status_text(document: Document, zone: tzinfo, width: int = WIDTH) -> str:
     """Return the status of the station, wrapped to a width; the last line counts what is wrong."""
-    rows = [_station(document), *_clouds(document), _company(document), _clock(document), *_parts(document)]
+    expiring = [Row("", warning, bad=True) for warning in texts(mapping(document, "security"), "warnings")]
+    rows = [_station(document), *_clouds(document), *expiring, _company(document), _clock(document), *_parts(document)]
     connectors = [list(_connector(c, zone)) for c in entries(document, "connectors")]
     blocks = [rows, *connectors]
     bad = sum(row.bad for block in blocks for row in block)

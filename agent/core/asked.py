@@ -17,6 +17,7 @@ from agent.core import (
     maintenance,
     payments,
     reservation,
+    security,
     session,
     triggers,
     waiting,
@@ -47,6 +48,7 @@ from agent.core.commands import (
     ResetSetting,
     Result,
     SendLocalList,
+    StationCommand,
     StopSession,
     UnlinkCompany,
     UnlockConnector,
@@ -61,6 +63,8 @@ from agent.core.metering import SILENT, fresh
 from agent.core.model import STATION, IdToken, Profile, Registration, StopReason
 from agent.core.reservation_commands import ReservationCommand
 from agent.core.sampling import replan
+from agent.core.security_commands import SecurityCommand
+from agent.core.security_model import SecurityEventKind
 from agent.core.settings import Overrides
 from agent.core.state import EvseState, Grant, Phase
 from agent.core.trigger_commands import TriggerCommand, TriggerMessage
@@ -79,7 +83,7 @@ REASONS: Final = {ResetKind.SOFT: StopReason.SOFT_RESET, ResetKind.HARD: StopRea
 def perform(turn: Turn, call: CallRef, command: Command) -> None:
     """Do what was asked; the answer is the first effect of it, so that it is on the wire before what follows.
 
-    Only a lock answers for itself, once it has moved.
+    Only a lock answers for itself, once it has moved, and who keeps keys and certificates, once they are on disk.
     """
     place = len(turn.effects)
     outcome = _listens(turn, call, command) or _outcome(turn, call, command)
@@ -95,7 +99,7 @@ def _listens(turn: Turn, call: CallRef, command: Command) -> Outcome | None:
     return Outcome(command, refused, LISTENS)
 
 
-def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
+def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # noqa: PLR0911  # one line per set of commands
     if isinstance(command, CardCommand):
         return cards.perform(turn, command)
     if isinstance(command, ChargingCommand):
@@ -106,6 +110,13 @@ def _outcome(turn: Turn, call: CallRef, command: Command) -> Outcome | None:  # 
         return triggers.perform(turn, call, command)
     if isinstance(command, MaintenanceCommand):
         return maintenance.perform(turn, call, command)
+    if isinstance(command, SecurityCommand):
+        return security.entrust(turn, call, command)
+    return _own(turn, call, command)
+
+
+def _own(turn: Turn, call: CallRef, command: StationCommand) -> Outcome | None:  # noqa: C901, PLR0911, PLR0912  # one line per command
+    """Do what no part of the station has a set of commands for."""
     match command:
         case RemoteStart():
             return _remote_start(turn, call, command)
@@ -238,6 +249,7 @@ def _reset(turn: Turn, command: Reset) -> Outcome:
         return Outcome(command, Result.REJECTED, BUSY)
     until = turn.at.mono + RESET_WITHIN_S
     turn.state = replace(turn.state, waiting=(), asking=(), restarting=command.kind, restart_by=until)
+    security.raise_event(turn, SecurityEventKind.RESET_OR_REBOOT, f"{command.kind} reset")
     for evse in turn.state.evses:
         turn.put(replace(turn.state.evse(evse.id), grant=None))
         session.end(turn, turn.state.evse(evse.id), REASONS[command.kind])
@@ -270,8 +282,9 @@ def _clear_cache(turn: Turn, command: ClearCache) -> Outcome:
 
 def _override(turn: Turn, command: ChangeSetting | ResetSetting, overrides: Overrides) -> Outcome:
     """Put settings in force; another sample interval counts from now on."""
-    before = turn.settings.sample_interval_s
+    before, profile = turn.settings.sample_interval_s, turn.settings.security_profile
     turn.state = replace(turn.state, overrides=overrides)
+    security.changed_profile(turn, profile, on_trial=isinstance(command, ChangeSetting))
     if turn.settings.sample_interval_s != before:
         for evse in turn.state.evses:
             if evse.session is not None and evse.session.phase is not Phase.ENDING:

@@ -15,6 +15,8 @@ from agent.core.model import EvseId, IdToken, Profile, TokenInfo
 from agent.core.payment import Payment
 from agent.core.prices import PriceBlock
 from agent.core.reservation_commands import ReservationCommand
+from agent.core.security_commands import SecurityCommand
+from agent.core.security_model import CertificateHash
 from agent.core.settings import Settings, SettingValue
 from agent.core.trigger_commands import TriggerCommand
 
@@ -278,7 +280,7 @@ class PushDayAheadPrices:
     prices: PriceBlock
 
 
-Command: TypeAlias = (
+StationCommand: TypeAlias = (
     RemoteStart
     | RemoteStop
     | StopSession
@@ -297,11 +299,15 @@ Command: TypeAlias = (
     | PushPayment
     | LinkCompany
     | UnlinkCompany
+)
+Command: TypeAlias = (
+    StationCommand
     | CardCommand
     | ChargingCommand
     | ReservationCommand
     | TriggerCommand
     | MaintenanceCommand
+    | SecurityCommand
 )
 
 
@@ -315,6 +321,7 @@ class Result(StrEnum):
     NOT_SUPPORTED = "not-supported"
     VERSION_MISMATCH = "version-mismatch"
     FAILED = "failed"
+    NOT_FOUND = "not-found"
     UNLOCKED = "unlocked"
     UNLOCK_FAILED = "unlock-failed"
     OCCUPIED = "occupied"
@@ -330,7 +337,8 @@ class Outcome:
 
     reason: for the person who asked, why not, or what was asked for; None when there is nothing to say. settings: for
     GetSettings; list_version: for GetLocalListVersion, -1 where the list is switched off, 0 while it is empty; cards:
-    for PushCards and GetCards; schedule: for GetCompositeSchedule; file: name of the file that UploadLog uploads.
+    for PushCards and GetCards; schedule: for GetCompositeSchedule; file: name of the file that UploadLog uploads;
+    certificates: for GetCertificates.
     """
 
     command: Command
@@ -341,3 +349,4 @@ class Outcome:
     cards: CardsReport | None = None
     schedule: CompositeSchedule | None = None
     file: str | None = None
+    certificates: tuple[CertificateHash, ...] = ()

@@ -12,6 +12,8 @@ from agent.core.commands import CallRef, Outcome
 from agent.core.instant import Instant
 from agent.core.maintenance_effects import MaintenanceEffect
 from agent.core.model import ConnectorStatus, ErrorCode, EvseId, IdToken, MilliAmp, Reading
+from agent.core.security_commands import SecurityCommand
+from agent.core.security_model import SecurityEventKind
 from agent.core.trigger_commands import Trigger
 
 
@@ -124,6 +126,49 @@ class SendCompanyUnlink:
 
 
 @dataclass(frozen=True, slots=True)
+class Entrust:
+    """Carry out a command about keys and certificates; what came of it comes back as Entrusted."""
+
+    call: CallRef
+    command: SecurityCommand
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSecurityEvent:
+    """Write a security event into the station's own log."""
+
+    kind: SecurityEventKind
+    at: Instant
+    info: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MakeRequest:
+    """Make a key and a request for a certificate in the operator's name; comes back as RequestMade."""
+
+    organisation: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Have a request (PEM) signed by the central system; the answer comes back as RequestAnswered."""
+
+    csr: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRequest:
+    """Forget the key of the last request, which nobody signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """End the connection in order, and open another one with what holds now; why: in words."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Indicate:
     """Tell the person at the charger, and the log, what became of a card or a start."""
 
@@ -155,6 +200,12 @@ Effect: TypeAlias = (
     | SendTriggered
     | SendCompanyLink
     | SendCompanyUnlink
+    | Entrust
+    | KeepSecurityEvent
+    | MakeRequest
+    | SendRequest
+    | ClearRequest
+    | Reconnect
     | Indicate
     | Restart
     | Stop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agent.core.security_model import SecurityEventKind
+
 
 class AgentError(Exception):
     """Base of all errors that this program raises on purpose."""
@@ -41,7 +43,15 @@ class LinkError(AgentError):
 
 
 class LinkLost(LinkError):
-    """The connection ended; what was under way is sent again on the next one."""
+    """The connection ended, or could not be opened; what was under way is sent again on the next one.
+
+    kind: the security event that it is, None for none.
+    """
+
+    def __init__(self, words: str, kind: SecurityEventKind | None = None) -> None:
+        """Keep the words for an installer."""
+        super().__init__(words)
+        self.kind = kind
 
 
 class PeerViolation(LinkError):

@@ -10,6 +10,7 @@ from agent.core.commands import CallRef, Command
 from agent.core.company import LinkAnswer
 from agent.core.maintenance_events import MaintenanceEvent
 from agent.core.model import EvseId, EvseReading, IdToken, Reading, Registration, SessionId, TokenInfo
+from agent.core.security_events import SecurityNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,12 @@ class LockMoved:
 class CloudChanged:
     """The link to the commanding central system came or went, or its registration changed.
 
-    registration None: not yet answered on this run of the station.
+    registration None: not yet answered on this run of the station. profile: the security profile of the connection.
     """
 
     connected: bool
     registration: Registration | None
+    profile: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class ClockStepped:
-    """The wall clock was set; durations do not change, plans by the wall clock do."""
+    """The wall clock was set, by so many seconds; durations do not change, plans by the wall clock do."""
+
+    by_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,7 @@ class ShutdownRequested:
     """The process shall end (SIGTERM); running sessions stay open and are resumed."""
 
 
-Event: TypeAlias = (
+StationEvent: TypeAlias = (
     CardPresented
     | ReaderChanged
     | LedgerChanged
@@ -178,5 +182,5 @@ Event: TypeAlias = (
     | Ticked
     | ClockStepped
     | ShutdownRequested
-    | MaintenanceEvent
 )
+Event: TypeAlias = StationEvent | MaintenanceEvent | SecurityNews

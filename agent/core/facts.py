@@ -25,6 +25,7 @@ from agent.core.model import (
     StopReason,
     Wh,
 )
+from agent.core.security_model import SecurityEventKind
 from agent.core.tariff import Cost, Terms
 
 SCHEMA = 1
@@ -187,6 +188,23 @@ class LogTold:
     at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class SecurityEventRaised:
+    """Something that central systems want to know for their security; info: in words, at most 255 characters."""
+
+    kind: SecurityEventKind
+    at: Instant
+    info: str | None
+
+
 Fact: TypeAlias = (
-    SessionStarted | SessionSampled | SessionEnded | MeterSampled | HeldReleased | HeldDropped | FirmwareTold | LogTold
+    SessionStarted
+    | SessionSampled
+    | SessionEnded
+    | MeterSampled
+    | HeldReleased
+    | HeldDropped
+    | FirmwareTold
+    | LogTold
+    | SecurityEventRaised
 )

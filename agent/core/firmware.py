@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
+from agent.core import security
 from agent.core.commands import CallRef, Outcome, ResetKind, Result
 from agent.core.deferral import after
 from agent.core.effects import Answer, Restart
@@ -22,11 +23,11 @@ from agent.core.maintenance_effects import (
     FetchFirmware,
     InstallFirmware,
     KeepFirmware,
-    NoteSecurity,
     RevertFirmware,
 )
 from agent.core.maintenance_events import CertificateChecked, FirmwareFetched, FirmwareInstalled, SignatureChecked
 from agent.core.maintenance_state import COMMITTED, FirmwareJob, FirmwareNews, Jobs, Stage
+from agent.core.security_model import SecurityEventKind
 from agent.core.turn import Turn
 
 TRIAL_S: Final = 900.0
@@ -55,7 +56,7 @@ def certificate_checked(turn: Turn, event: CertificateChecked) -> None:
         outcome = Outcome(event.order, Result.REJECTED, BUSY)
     elif not event.trusted:
         outcome = Outcome(event.order, Result.INVALID_CERTIFICATE)
-        turn.effects.append(NoteSecurity("InvalidFirmwareSigningCertificate"))
+        security.raise_event(turn, SecurityEventKind.INVALID_SIGNING_CERTIFICATE)
     else:
         result = Result.ACCEPTED if turn.state.maintenance.jobs.firmware is None else Result.ACCEPTED_CANCELED
         outcome = Outcome(event.order, result)
@@ -86,7 +87,7 @@ def signature_checked(turn: Turn, event: SignatureChecked) -> None:
         return
     if not event.genuine:
         _end(turn, job, FirmwareStatus.INVALID_SIGNATURE)
-        turn.effects.append(NoteSecurity("InvalidFirmwareSignature"))
+        security.raise_event(turn, SecurityEventKind.INVALID_FIRMWARE_SIGNATURE)
         return
     _tell(turn, job, FirmwareStatus.SIGNATURE_VERIFIED)
     install_at = None if job.order.signing is None else job.order.signing.install_at
@@ -136,7 +137,7 @@ def accepted_boot(turn: Turn) -> None:
     job = maintenance.jobs.firmware
     if job is not None and job.stage is Stage.TRIAL:
         _end(turn, job, FirmwareStatus.INSTALLED)
-        turn.effects.append(NoteSecurity("FirmwareUpdated", turn.policy.version))
+        security.raise_event(turn, SecurityEventKind.FIRMWARE_UPDATED, turn.policy.version)
 
 
 def clock_stepped(turn: Turn) -> None:

@@ -73,14 +73,6 @@ class SendNotice:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSecurity:
-    """Something happened that a security log must have; kind: in the words of the security whitepaper, section 8."""
-
-    kind: str
-    words: str | None = None
-
-
 MaintenanceEffect: TypeAlias = (
     FetchFirmware
     | CheckCertificate
@@ -91,5 +83,4 @@ MaintenanceEffect: TypeAlias = (
     | DropFirmware
     | SendLog
     | SendNotice
-    | NoteSecurity
 )

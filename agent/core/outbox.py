@@ -5,6 +5,7 @@ Source: OCPP 1.6 ed. 2, section 3.7.1; errata 3.18; OCPP-J 1.6 errata 3.1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -39,10 +40,14 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """attempts: at least 1 (0 and 1 mean a single one); interval_s: waited n times after the n-th failure."""
+    """attempts: at least 1 (0 and 1 mean a single one); interval_s: waited n times after the n-th failure.
+
+    most_s: no wait is longer.
+    """
 
     attempts: int
     interval_s: int
+    most_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +101,6 @@ def after_failure(  # noqa: PLR0917  # the four that decide, and the words for t
     text = error or failure.value
     if attempts >= max(policy.attempts, 1):
         return GiveUp(replace(message, attempts=attempts, error=text), text)
-    return replace(message, attempts=attempts, not_before=now + attempts * policy.interval_s, error=text)
+    return replace(
+        message, attempts=attempts, not_before=now + min(attempts * policy.interval_s, policy.most_s), error=text
+    )

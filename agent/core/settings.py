@@ -50,6 +50,7 @@ class Settings:
     reservation_enabled: bool = True
     reserve_connector_zero: bool = True
     security_profile: int = 0
+    cpo_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

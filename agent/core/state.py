@@ -37,6 +37,7 @@ from agent.core.model import (
     Wh,
 )
 from agent.core.payment import Payment
+from agent.core.security_model import Guard, Security
 from agent.core.settings import Overrides
 from agent.core.tariff import Draw, Shift, Terms
 
@@ -317,7 +318,8 @@ class StationState:
     who asked; link_retry: when LinkCompany is sent again (monotonic; infinite while an answer is waited for) and how
     often it failed; restarting: sessions are being ended for a reset, at the latest until ``restart_by`` (infinite once
     the process is told to end); cause: why the previous run of this process ended, for sessions found open;
-    reservations: by the central system's id, durable; reserved_until: when the next of them is over (monotonic).
+    reservations: by the central system's id, durable; reserved_until: when the next of them is over (monotonic);
+    security, guard: of the link.
     """
 
     evses: tuple[EvseState, ...]
@@ -345,6 +347,8 @@ class StationState:
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
     reserved_until: float | None = None
     maintenance: Maintenance = Maintenance()
+    security: Security = Security()
+    guard: Guard = Guard()
 
     def evse(self, evse: EvseId) -> EvseState:
         """Return one EVSE. Raises: StopIteration is impossible for an id of ``evses``."""
@@ -378,6 +382,7 @@ class Durable:
     profiles: Mapping[int, Installed] = field(default_factory=dict)
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
     jobs: Jobs = Jobs()
+    security: Security = Security()
 
 
 def durable(state: StationState) -> Durable:
@@ -395,6 +400,7 @@ def durable(state: StationState) -> Durable:
         profiles=state.profiles,
         reservations=state.reservations,
         jobs=state.maintenance.jobs,
+        security=state.security,
     )
 
 
@@ -423,6 +429,7 @@ def restored(slices: Durable, evses: tuple[EvseId, ...]) -> StationState:
         profiles=slices.profiles,
         reservations=slices.reservations,
         maintenance=Maintenance(slices.jobs),
+        security=slices.security,
     )
 
 

@@ -19,6 +19,7 @@ from agent.core import (
     recovery,
     reservation,
     sampling,
+    security,
     session,
     unlocking,
     waiting,
@@ -43,6 +44,7 @@ from agent.core.events import (
     ReaderChanged,
     ShutdownRequested,
     StartAnswered,
+    StationEvent,
     Ticked,
     TokenTold,
     UnlinkTold,
@@ -53,6 +55,7 @@ from agent.core.maintenance_events import MaintenanceEvent
 from agent.core.metering import Judgement
 from agent.core.model import Registration, Wh
 from agent.core.policy import Policy
+from agent.core.security_events import SecurityNews
 from agent.core.state import Cloud, EvseState, Left, Phase, StationState
 from agent.core.turn import Step, Turn
 
@@ -85,10 +88,17 @@ def step(state: StationState, event: Event, at: Instant, policy: Policy) -> Step
     return turn.step()
 
 
-def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line per event
+def _route(turn: Turn, event: Event) -> None:
     if isinstance(event, MaintenanceEvent):
         maintenance.take(turn, event)
         return
+    if isinstance(event, SecurityNews):
+        security.take(turn, event)
+        return
+    _station(turn, event)
+
+
+def _station(turn: Turn, event: StationEvent) -> None:  # noqa: C901, PLR0912  # one line per event
     match event:
         case CardPresented():
             admission.present(turn, event.id_token)
@@ -122,6 +132,7 @@ def _route(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one line
         case CommandReceived():
             asked.perform(turn, event.call, event.command)
         case ClockStepped():
+            security.clock_stepped(turn, event.by_s)
             aligned.clock_stepped(turn)
             firmware.clock_stepped(turn)
             for evse in turn.state.evses:
@@ -206,6 +217,7 @@ def _evse_failed(turn: Turn, event: EvseFailed) -> None:
 def _cloud_changed(turn: Turn, event: CloudChanged) -> None:
     before, now = turn.state.cloud, Cloud(event.connected, event.registration)
     turn.state = replace(turn.state, cloud=now)
+    security.connected(turn, event)
     if before.online and not now.online:
         admission.alone(turn)
     if now.registration is Registration.ACCEPTED and before.registration is not Registration.ACCEPTED:

@@ -12,16 +12,23 @@ from urllib.parse import urljoin, urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, NegotiationError, WebSocketException
 
+from agent.core.security_model import SecurityEventKind
+
 BAD_REQUEST: Final = 400
 UNAUTHORISED: Final = 401
 REASON: Final = 123
 """Characters that are shown of what a peer says; a close frame has no more."""
 TLS_OLD: Final = "it speaks only TLS older than 1.2, which is not secure: its operator has to enable TLS 1.2"
 NO_TLS: Final = "what answers there does not speak TLS: check host and port in cloud.url"
-NO_CERTIFICATE: Final = "it demands a client certificate (security profile 3), which is not part of this release"
+NO_CERTIFICATE: Final = (
+    "it demands a client certificate (security profile 3): set cloud.security_profile = 3 with cloud.client_cert_file"
+    " and cloud.client_key_file, or have its operator upgrade this station"
+)
 NOTHING_COMMON: Final = (
-    "it shares no cipher suite with this station, or demands a client certificate (security profile 3, not part of this"
-    " release)"
+    "it shares no cipher suite with this station, or demands a client certificate (security profile 3)"
+)
+OWN_REFUSED: Final = (
+    "it refuses this station's certificate: ask its operator which CA it trusts, and whether it has expired"
 )
 UNKNOWN_CA: Final = (
     "its certificate comes from an unknown CA, or its chain is incomplete: give the CA's certificate as cloud.ca_file"
@@ -48,6 +55,11 @@ PASSWORD: Final[Mapping[bool, tuple[str, str]]] = {
         "check station.id, and set cloud.security_profile (1, or 2 for wss://) and cloud.password",
     ),
 }
+#: And where the station's certificate was presented.
+CERTIFIED: Final = (
+    "the central system does not accept the station's certificate",
+    "check station.id, and ask its operator",
+)
 #: OpenSSL's verification result -> what to check.
 CERTIFICATES: Final[Mapping[int, str]] = {
     9: "its certificate is not valid yet: the clock of this station may be wrong: check its date and time source (NTP),"
@@ -75,8 +87,28 @@ TLS: Final[Mapping[str, str]] = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": NOTHING_COMMON,
     "SSLV3_ALERT_BAD_CERTIFICATE": NO_CERTIFICATE,
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": NO_CERTIFICATE,
+    "TLSV1_ALERT_UNKNOWN_CA": OWN_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": OWN_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": OWN_REFUSED,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": OWN_REFUSED,
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": OWN_REFUSED,
+    "TLSV1_ALERT_ACCESS_DENIED": OWN_REFUSED,
+    "TLSV1_ALERT_DECRYPT_ERROR": OWN_REFUSED,
     "TLSV1_UNRECOGNIZED_NAME": "it does not know the host name: check the host in cloud.url",
     "UNEXPECTED_EOF_WHILE_READING": "it was closed in the TLS handshake: check host and port in cloud.url",
+}
+#: OpenSSL's reason -> the security event that it is (whitepaper ed. 3, section 8).
+EVENTS: Final[Mapping[str, SecurityEventKind]] = {
+    "CERTIFICATE_VERIFY_FAILED": SecurityEventKind.INVALID_CENTRAL_SYSTEM_CERTIFICATE,
+    "TLSV1_ALERT_PROTOCOL_VERSION": SecurityEventKind.INVALID_TLS_VERSION,
+    "UNSUPPORTED_PROTOCOL": SecurityEventKind.INVALID_TLS_VERSION,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": SecurityEventKind.INVALID_TLS_CIPHER_SUITE,
+    "NO_SHARED_CIPHER": SecurityEventKind.INVALID_TLS_CIPHER_SUITE,
+    **{
+        reason: SecurityEventKind.FAILED_TO_AUTHENTICATE
+        for reason, words in TLS.items()
+        if words in {NO_CERTIFICATE, OWN_REFUSED}
+    },
 }
 #: Error number of the system -> what to check.
 NETWORK: Final[Mapping[int, str]] = {
@@ -90,10 +122,11 @@ NETWORK: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was tried; authenticated: a password was sent."""
+    """What was tried; authenticated: a password was sent; certified: a certificate of the station could be."""
 
     url: str = field(repr=False)
     authenticated: bool = False
+    certified: bool = False
 
     @property
     def secure(self) -> bool:
@@ -131,6 +164,15 @@ def explain(error: BaseException, attempt: Attempt) -> str:
             return printable(str(error))
 
 
+def event_of(error: BaseException) -> SecurityEventKind | None:
+    """Return the security event that a connection which was not opened is, None for none."""
+    if isinstance(error, HandshakeRefused) and error.status == UNAUTHORISED:
+        return SecurityEventKind.FAILED_TO_AUTHENTICATE
+    if not isinstance(error, ssl.SSLError):
+        return None
+    return EVENTS.get(getattr(error, "reason", None) or str(error))
+
+
 def ended(closed: ConnectionClosed) -> str:
     """Return how a connection ended."""
     frame = closed.rcvd
@@ -159,7 +201,7 @@ def _refused(refusal: HandshakeRefused, attempt: Attempt) -> str:
     if refusal.location is not None:
         meaning, check = _redirected(refusal.location, attempt.url)
     elif status == UNAUTHORISED:
-        meaning, check = PASSWORD[attempt.authenticated]
+        meaning, check = CERTIFIED if attempt.certified else PASSWORD[attempt.authenticated]
     else:
         unknown = "the central system refuses the connection", "check cloud.url, and ask its operator"
         meaning, check = STATUSES.get(status, unknown)
@@ -182,7 +224,7 @@ def _redirected(location: str, url: str) -> tuple[str, str]:
 def _stranger(attempt: Attempt) -> str:
     """Return what it means that an answer is none of a WebSocket server, or that there is none at all."""
     if attempt.secure:
-        demand = "or demands a client certificate (security profile 3, not part of this release)"
+        demand = "or demands a client certificate (security profile 3)"
         return f"what answers there is no WebSocket server, {demand}: check host, port and path in cloud.url"
     remedy = "check host, port and path in cloud.url; if it speaks TLS, the address begins with wss://"
     return f"what answers there is no WebSocket server: {remedy}"
@@ -194,7 +236,7 @@ def _network(error: OSError, attempt: Attempt) -> str:
         case socket.gaierror():
             return "the host name cannot be resolved: check the host in cloud.url, the network and DNS"
         case ssl.SSLError():
-            return _tls(error)
+            return _tls(error, attempt)
         case TimeoutError():
             return "no answer in time: check host and port in cloud.url, and the firewall"
     text = str(error)
@@ -204,9 +246,11 @@ def _network(error: OSError, attempt: Attempt) -> str:
     return next(known, text or "the connection broke")
 
 
-def _tls(error: ssl.SSLError) -> str:
+def _tls(error: ssl.SSLError, attempt: Attempt) -> str:
     """Return what an error of OpenSSL means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"not secure: {CERTIFICATES.get(error.verify_code, error.verify_message)}"
     reason = getattr(error, "reason", None) or str(error)  # OpenSSL's own errors alone have one
+    if attempt.certified and TLS.get(reason) == NO_CERTIFICATE:
+        return f"TLS failed: {OWN_REFUSED}"
     return f"TLS failed: {TLS.get(reason, f'{reason}: check host and port in cloud.url')}"

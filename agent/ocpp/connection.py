@@ -16,6 +16,8 @@ from agent.core.effects import Answer
 from agent.core.errors import JournalError, LinkLost, RpcError
 from agent.core.events import CommandReceived
 from agent.core.model import Registration
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.ocpp.dialect import Dialect, Immediate
 from agent.ocpp.errands import NOT_REGISTERED, Errands, Reply
 from agent.ocpp.replies import OPEN_CALLS, Replies
@@ -124,7 +126,8 @@ class Connection:
 
     async def _keep_answers(self) -> None:
         try:
-            await self._desk.lane.flush()
+            for lane in self._desk.lanes:
+                await lane.flush()
         except JournalError as error:
             log.warning("the last answers could not be kept; their messages are sent again", cause=str(error))
 
@@ -153,6 +156,7 @@ class Connection:
                     await self._wait(self._digested, self.heard_at + DIGEST_S)
                 case Garbage(reason, reply):
                     log.info("frame of the central system dropped", cause=reason, bytes=len(data))
+                    self._service.post(SecurityNoticed(SecurityEventKind.INVALID_MESSAGES, reason))
                     self.garbage = (self.heard_at, f"the central system sends frames that are dropped: {reason}")
                     self._put(reply)
 
@@ -252,6 +256,7 @@ class Connection:
         while True:
             self._woken.clear()
             if self._hung_up is not None:
+                await self._flush_answers()
                 raise LinkLost(self._hung_up)
             now = self._clock.now().mono
             job = self._errands.choose(now)

@@ -17,6 +17,7 @@ from agent.core.effects import ReportStatus
 from agent.core.facts import Fact, FirmwareTold, LogTold
 from agent.core.instant import Instant, TimeStatus
 from agent.core.model import IdToken, Reading, Registration, TokenInfo
+from agent.core.security_model import SecurityView
 from agent.core.settings import Settings
 from agent.ocpp.rpc import Incoming, JsonObject
 from agent.ports import OutboxRow
@@ -60,7 +61,8 @@ class StationView:
     """What a version's tables need to know of the station.
 
     connectors: how many, numbered from 1; settings: as they count now, with the central system's heartbeat interval;
-    has_lock: one of them is a socket whose lock the station opens; updatable: firmware can be installed.
+    has_lock: one of them is a socket whose lock the station opens; updatable: firmware can be installed; security: what
+    there is to connect with.
     """
 
     connectors: int
@@ -68,6 +70,7 @@ class StationView:
     company: Company
     has_lock: bool = False
     updatable: bool = False
+    security: SecurityView = SecurityView()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,10 @@ class Requests(Protocol):
         """Return the message that tells how an update or an upload stands."""
         ...
 
+    def sign(self, csr: str) -> Call:
+        """Return the request to have a certificate of the station signed; csr: PEM."""
+        ...
+
     def encode(self, row: OutboxRow, settings: Settings) -> Encoded:
         """Return the message of a fact."""
         ...
@@ -176,6 +183,10 @@ class Results(Protocol):
 
     def transferred(self, result: JsonObject) -> Transferred:
         """Read the answer to DataTransfer."""
+        ...
+
+    def signing(self, result: JsonObject) -> bool:
+        """Read the answer to the request for a certificate: whether it is going to be signed."""
         ...
 
 

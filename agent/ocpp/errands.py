@@ -1,6 +1,6 @@
 """What is said on a connection, by rank, and what the answers mean; how it is said is the connection's affair.
 
-Rank: BootNotification, Authorize, StatusNotification, triggered messages, company link, the lane, Heartbeat.
+Rank: BootNotification, Authorize, StatusNotification, triggered messages, company link, the lanes, Heartbeat.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from agent.core.events import AuthorizationAnswered, CommandReceived, LinkAnswer
 from agent.core.model import Registration
 from agent.core.outbox import Failure
 from agent.core.sampling import corrected
+from agent.core.security_events import RequestAnswered
 from agent.ocpp import company_link
+from agent.ocpp.alarms import is_unwanted
 from agent.ocpp.dialect import Call, Dialect
 from agent.ocpp.hangups import WORDS
 from agent.ocpp.rpc import Answered, JsonObject, Refused, frame
@@ -28,6 +30,7 @@ from agent.ports import OutboxRow
 
 if TYPE_CHECKING:
     from agent.core.company import LinkAnswer
+    from agent.ocpp.lane import Lane
     from agent.ocpp.service import OcppService
 
 log = structlog.get_logger(__name__)
@@ -94,14 +97,17 @@ class Errands:
             return self._tell_status(due)
         if desk.triggered and desk.registering.status in {Registration.ACCEPTED, Registration.PENDING}:
             return self._send_triggered(desk.triggered.popleft())
+        if desk.csr is not None and desk.registering.status in {Registration.ACCEPTED, Registration.PENDING}:
+            return self._have_signed(desk.csr)
         if not desk.registering.accepted:
             return None
         if (left := desk.transfers.take_unlink(now)) is not None:
             return self._unlink(left)
         if (code := desk.transfers.take_link(now, complete=self._service.serials_known())) is not None:
             return self._link(code)
-        if desk.lane.ready(now):
-            return self._deliver(now)
+        for lane in desk.lanes:
+            if lane.ready(now):
+                return self._deliver(lane, now)
         return self._heartbeat() if now >= self._beat_due() else None
 
     def next_look(self, now: float) -> float:
@@ -109,7 +115,8 @@ class Errands:
         desk = self._desk
         dues = [desk.registering.boot_at]
         if desk.registering.accepted:
-            dues += [desk.statuses.ready_at, desk.transfers.due(now), desk.lane.wait_until, self._beat_due()]
+            dues += [desk.statuses.ready_at, desk.transfers.due(now), self._beat_due()]
+            dues += [lane.wait_until for lane in desk.lanes]
         return min((due for due in dues if due is not None), default=now + DAY_S)
 
     def _beat_due(self) -> float:
@@ -277,9 +284,23 @@ class Errands:
             log.warning("the answer to LinkCompany cannot be used", cause=str(error))
             return LinkFailure.UNSUPPORTED
 
-    async def _deliver(self, now: float) -> None:
-        """Send the next message of the lane, and keep what became of it; a ledger at fault stops the lane alone."""
-        lane = self._desk.lane
+    async def _have_signed(self, csr: str) -> None:
+        """Ask for a certificate of the station; a request that found nobody is sent again on the next connection."""
+        reply = await self._call(self._dialect.requests.sign(csr))
+        if csr == self._desk.csr:
+            self._desk.csr = None
+        accepted = None
+        if isinstance(reply, Answered):
+            try:
+                accepted = self._dialect.results.signing(reply.payload)
+            except ValueError as error:
+                log.warning("the answer to the request for a certificate cannot be used", cause=str(error))
+        else:
+            self._failed(reply)
+        self._service.post(RequestAnswered(accepted))
+
+    async def _deliver(self, lane: Lane, now: float) -> None:
+        """Send the next message of a lane, and keep what became of it; a ledger at fault stops the lane alone."""
         try:
             prepared = await lane.next(self._dialect, now)
             if prepared is None:
@@ -295,12 +316,14 @@ class Errands:
             if isinstance(reply, Answered):
                 self._desk.suspect = None
                 await lane.answered(row, reply.payload, self._dialect)
+            elif is_unwanted(row, reply):
+                await lane.answered(row, {}, self._dialect)
             else:
-                await self._not_taken(row, reply)
+                await self._not_taken(lane, row, reply)
         except JournalError as error:
-            self._stand_still(error)
+            self._stand_still(lane, error)
 
-    async def _not_taken(self, row: OutboxRow, reply: Refused | None) -> None:
+    async def _not_taken(self, lane: Lane, row: OutboxRow, reply: Refused | None) -> None:
         """Take that a message of the lane was refused or not answered.
 
         A lost registration costs it no attempt, unless it was the very message that seemed to have cost the last one.
@@ -311,18 +334,19 @@ class Errands:
             failure = Failure.LINK_LOST
         else:
             failure = Failure.TIMED_OUT if reply is None else Failure.REFUSED
-        await self._desk.lane.failed(row, failure, words)
+        await lane.failed(row, failure, words)
 
     async def _take_late(self, answered: Answered) -> None:
         """Use an answer that came after its time-out, where it still says something."""
-        try:
-            taken = await self._desk.lane.late(answered.message_id, answered.payload, self._dialect)
-        except JournalError as error:
-            self._stand_still(error)
-            return
-        if not taken:
-            self._verdict(answered.message_id, answered.payload)
+        for lane in self._desk.lanes:
+            try:
+                if await lane.late(answered.message_id, answered.payload, self._dialect):
+                    return
+            except JournalError as error:
+                self._stand_still(lane, error)
+                return
+        self._verdict(answered.message_id, answered.payload)
 
-    def _stand_still(self, error: JournalError) -> None:
+    def _stand_still(self, lane: Lane, error: JournalError) -> None:
         log.warning("the lane stands still", destination=self._service.config.name, cause=str(error))
-        self._desk.lane.stand_still(str(error))
+        lane.stand_still(str(error))

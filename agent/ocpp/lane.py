@@ -30,6 +30,7 @@ BATCH: Final = 16
 REMEMBERED: Final = 64
 LEDGER_S: Final = 5.0
 """A ledger that could not be written is tried again so long after."""
+SESSIONS: Final = "a message about a session"
 ORPHAN: Final = "the start of its session was never answered, and is not in the lane any more"
 
 
@@ -39,6 +40,11 @@ class _Settled:
 
     acknowledged: Acknowledged
     event: Event | None
+
+
+def of_sessions(settings: Settings) -> RetryPolicy:
+    """Return how often a message about a session is tried (OCPP 1.6 ed. 2, section 3.7.1)."""
+    return RetryPolicy(settings.message_attempts, settings.message_retry_interval_s)
 
 
 class Lane:
@@ -52,8 +58,16 @@ class Lane:
         settings: Callable[[], Settings],
         *,
         anchor: Callable[[Instant], Awaitable[None]],
+        policy: Callable[[Settings], RetryPolicy] = of_sessions,
+        what: str = SESSIONS,
     ) -> None:
-        """Deliver ``outbox``; opens nothing. anchor: awaited before rows are read, to have their times corrected."""
+        """Deliver ``outbox``; opens nothing.
+
+        anchor: awaited before rows are read, to have their times corrected; policy: how often a message is tried;
+        what: a message is, in words.
+        """
+        self._policy = policy
+        self._what = what
         self._outbox = outbox
         self._clock = clock
         self._post = post
@@ -125,10 +139,11 @@ class Lane:
             self._overdue[row.message.message_id] = row
             while len(self._overdue) > REMEMBERED:
                 self._overdue.popitem(last=False)
-        self.error = f"a message about a session was not taken: {error}"
+        self.error = f"{self._what} was not taken: {error}"
         await self.flush()
-        settings, now = self._settings(), self._clock.now()
-        policy = RetryPolicy(_attempts(row.fact, failure, settings), settings.message_retry_interval_s)
+        policy, now = self._policy(self._settings()), self._clock.now()
+        if isinstance(row.fact, FirmwareTold | LogTold) and failure is Failure.REFUSED:
+            policy = replace(policy, attempts=1)  # how a job stands is not told twice to who refuses it
         after = after_failure(row.message, failure, policy, now.mono, error=error)
         if isinstance(after, GiveUp):
             self.wait_until = None
@@ -270,12 +285,6 @@ def _text(row: OutboxRow, encoded: Encoded) -> str | Skip | NotYet:
     if isinstance(encoded, Call):
         return frame(row.message.message_id, encoded.action, encoded.payload)
     return encoded
-
-
-def _attempts(fact: Fact, failure: Failure, settings: Settings) -> int:
-    """Return how often a message may fail: how an update or upload stands is not told twice to who refuses it."""
-    is_notice = isinstance(fact, FirmwareTold | LogTold)
-    return 1 if is_notice and failure is Failure.REFUSED else settings.message_attempts
 
 
 def _event(fact: Fact, taken: Taken) -> Event | None:

@@ -16,8 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from websockets.typing import Subprotocol
 
 from agent.core.errors import LinkLost
-from agent.ocpp.causes import Attempt, HandshakeRefused, ended, explain, place
-from agent.ocpp.security import Credentials, basic_header, tls_context
+from agent.ocpp.causes import Attempt, HandshakeRefused, ended, event_of, explain, place
+from agent.ocpp.security import Credentials, basic_header, tls_context, verified_chain
 
 MAX_SIZE: Final = 4 * 2**20
 """Bytes of a message; OCPP-J asks for less, configuration and lists have been seen to need more."""
@@ -54,6 +54,7 @@ class Link:
         """Use a connection on which a subprotocol was agreed."""
         self._connection = connection
         self.subprotocol = subprotocol
+        self.chain: tuple[bytes, ...] = verified_chain(connection.transport.get_extra_info("ssl_object"))
 
     async def send(self, text: str) -> None:
         """Send a text frame. Raises: LinkLost."""
@@ -104,6 +105,12 @@ class Dialler:
         self._endpoint = endpoint
         self._tls: ssl.SSLContext | None = None
 
+    def aim(self, endpoint: Endpoint) -> None:
+        """Dial another endpoint, or the same one with other credentials, from now on."""
+        if endpoint.credentials != self._endpoint.credentials:
+            self._tls = None
+        self._endpoint = endpoint
+
     @asynccontextmanager
     async def dial(self, company_code: str | None) -> AsyncIterator[Link]:
         """Open a connection, and close it at the end.
@@ -123,7 +130,9 @@ class Dialler:
             await connection.close(1001)
 
     async def _open(self, url: str) -> ClientConnection:
-        headers, attempt = self._authorization(), Attempt(url, self._endpoint.credentials.password is not None)
+        credentials = self._endpoint.credentials
+        attempt = Attempt(url, credentials.password is not None, credentials.certificate is not None)
+        headers = self._authorization()
         try:
             return await connect(
                 url,
@@ -143,7 +152,7 @@ class Dialler:
             if isinstance(error, ssl.SSLCertVerificationError):
                 self._tls = None  # the next attempt reads the certificates anew: they may have been renewed
             # the library's words are left out, since they may hold the whole URL
-            raise LinkLost(f"{place(url)}: {explain(error, attempt)}") from None
+            raise LinkLost(f"{place(url)}: {explain(error, attempt)}", event_of(error)) from None
 
     def _authorization(self) -> dict[str, str]:
         """Return the header of basic authentication, where there is a password (A00.FR.203)."""

@@ -15,10 +15,12 @@ from agent.core.effects import (
     Answer,
     AskCsms,
     Effect,
+    Reconnect,
     ReportStatus,
     ReportTriggered,
     SendCompanyLink,
     SendCompanyUnlink,
+    SendRequest,
     SendTriggered,
 )
 from agent.core.errors import ConfigError, JournalError, LinkLost
@@ -27,8 +29,11 @@ from agent.core.instant import Instant
 from agent.core.maintenance_effects import SendNotice
 from agent.core.model import Registration
 from agent.core.sampling import corrected
+from agent.core.security_events import ConnectFailed
 from agent.core.trigger_commands import Trigger
 from agent.ocpp import negotiate
+from agent.ocpp.access import Access, FixedAccess
+from agent.ocpp.alarms import EVENTS, of_events
 from agent.ocpp.backoff import Backoff, BootDelays
 from agent.ocpp.company_link import Linking
 from agent.ocpp.connection import Connection
@@ -98,7 +103,8 @@ class Desk:
     """What is to be sent beside the lane, and what is known of the central system; outlives connections.
 
     asks, triggered: never kept for another connection. suspect: row of the message that seemed to have cost the
-    registration. trouble: what went wrong last with an ordinary request, in words.
+    registration. trouble: what went wrong last with an ordinary request, in words. alarms: the lane of security
+    events; csr: a certificate that the station asks for.
     """
 
     registering: Registering
@@ -110,15 +116,24 @@ class Desk:
     hangups: Hangups = field(default_factory=Hangups)
     suspect: int | None = None
     trouble: str | None = None
+    alarms: Lane | None = None
+    csr: str | None = None
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All lanes, the more urgent first."""
+        return (self.lane,) if self.alarms is None else (self.alarms, self.lane)
 
     @property
     def error(self) -> str | None:
         """What is wrong although the link is up, in words."""
-        return self.registering.error or self.lane.error or self.trouble
+        lanes = (lane.error for lane in (self.lane, *self.lanes))
+        return self.registering.error or next(filter(None, lanes), None) or self.trouble
 
     def online(self) -> None:
         """Begin anew with what has to be told on a connection, or after a boot."""
-        self.lane.restart()
+        for lane in self.lanes:
+            lane.restart()
         self.transfers.connected()
 
 
@@ -140,11 +155,14 @@ class OcppService:
         view: Callable[[], StationView],
         chance: Callable[[], float],
         anchor: Callable[[Instant], Awaitable[None]] = nothing_to_anchor,
+        alarms: Outbox | None = None,
+        access: Access | None = None,
     ) -> None:
         """Serve one central system; opens nothing.
 
         post: into the loop; view: settings and company of this moment; chance: numbers in [0, 1); anchor: awaited
-        before the lane is read, so that stamps made before the time was known are corrected first.
+        before the lane is read, so that stamps made before the time was known are corrected first; alarms: the security
+        events; access: how the endpoint is reached, None for as the configuration has it.
         """
         self.config = config
         self.clock = clock
@@ -153,8 +171,15 @@ class OcppService:
         self.view = view
         self._chance = chance
         self._dialler = Dialler(config.endpoint)
+        self.access = access or FixedAccess(config.endpoint)
         lane = Lane(outbox, clock, post, lambda: self.view().settings, anchor=anchor)
         self.desk = Desk(Registering(config.boot_delays, chance), Statuses(), lane)
+        if alarms is not None:
+            self.desk.alarms = Lane(
+                alarms, clock, post, lambda: self.view().settings, anchor=anchor, policy=of_events, what=EVENTS
+            )
+        self._profile: int | None = None
+        self._dialling: int | None = None
         self._connection: Connection | None = None
         self._state = LinkState.OFFLINE
         self._error: str | None = None
@@ -166,7 +191,7 @@ class OcppService:
         self._uncounted = asyncio.Event()
         self._uncounted.set()
 
-    def perform(self, effect: Effect) -> None:
+    def perform(self, effect: Effect) -> None:  # noqa: C901  # one line per effect
         """Take an effect; never waits. What only makes sense on a live link is answered at once without one."""
         match effect:
             case ReportStatus():
@@ -182,13 +207,19 @@ class OcppService:
                 self.desk.transfers.unlink(code)
             case ReportTriggered() | SendTriggered() | SendNotice():
                 self._out_of_turn(effect)
+            case SendRequest(csr):
+                self.desk.csr = csr
+            case Reconnect(why):
+                self.config.backoff.reset()
+                self._move(why)
             case _:
                 return
         self._wake()
 
     def facts_committed(self) -> None:
         """There may be something new in the lane."""
-        self.desk.lane.wake()
+        for lane in self.desk.lanes:
+            lane.wake()
         self._uncounted.set()
         self._wake()
 
@@ -199,7 +230,7 @@ class OcppService:
             state=self._state,
             protocol=open_now.protocol if open_now else None,
             registration=self.desk.registering.status,
-            queued=self.desk.lane.queued,
+            queued=sum(lane.queued for lane in self.desk.lanes),
             last_error=self._trouble(open_now),
             silent_s=self.clock.now().mono - open_now.heard_at if open_now else None,
         )
@@ -227,7 +258,7 @@ class OcppService:
             try:
                 await self._one_connection()
             except (LinkLost, ConfigError) as error:
-                self._lost(str(error))
+                self._lost(error)
             self._state = LinkState.OFFLINE
             await self._pause(self.clock.now().mono + self.config.backoff.next(self._chance()))
 
@@ -253,7 +284,15 @@ class OcppService:
         if self._address not in {None, dialled}:
             self.desk.registering.moved()
         self._address = dialled
+        profile = self.view().settings.security_profile
+        self._dialling = profile
+        self._dialler.aim(self.access.endpoint(profile))
         async with self._dialler.dial(code) as link:
+            self._dialling = None
+            if profile != self.view().settings.security_profile:
+                raise LinkLost("another security profile is to be used")
+            self._profile = profile
+            self.access.connected(link.chain)
             connection = Connection(self, link, negotiate.dialect(link.subprotocol))
             began, self._connection = self.clock.now().mono, connection
             self._state, self._error = LinkState.CONNECTED, None
@@ -284,7 +323,7 @@ class OcppService:
 
     def registered(self) -> None:
         """Take that the registration changed, and tell the core."""
-        self._tell(CloudChanged(connected=True, registration=self.desk.registering.status))
+        self._tell(CloudChanged(True, self.desk.registering.status, self._profile))
 
     def nobody_to_ask(self) -> None:
         """Answer what waits for somebody who listens: there is nobody now."""
@@ -309,7 +348,13 @@ class OcppService:
             self._told = told
             self.post(told)
 
-    def _lost(self, words: str) -> None:
+    def _lost(self, error: LinkLost | ConfigError) -> None:
+        """Take that there is no connection, or none any more; the core counts those that could not be opened."""
+        words, kind = str(error), error.kind if isinstance(error, LinkLost) else None
+        if self._dialling is not None:
+            self.access.failed(kind)
+            self.post(ConnectFailed(self._dialling, kind, words))
+            self._dialling = None
         if words != self._error:
             log.warning("no connection to the central system", destination=self.config.name, cause=words)
         self._error = words
@@ -327,7 +372,7 @@ class OcppService:
     def _link(self, code: str) -> None:
         """Ask for a link; where the code is part of the address, the central system is asked there."""
         if self._by_code and address(self.config.endpoint, code) != self._address:
-            self._move()
+            self._move("the company code has changed, and the address with it")
         if self._connection is not None and self.desk.registering.accepted:
             self.desk.transfers.link(code)
         else:
@@ -359,10 +404,10 @@ class OcppService:
             case _:
                 log.debug("comes as an effect of its own", message=effect.trigger.value)
 
-    def _move(self) -> None:
+    def _move(self, why: str) -> None:
         self._redial.set()
         if self._connection is not None:
-            self._connection.hang_up("the company code has changed, and the address with it")
+            self._connection.hang_up(why)
 
     def _wake(self) -> None:
         if self._connection is not None:
@@ -374,7 +419,8 @@ class OcppService:
             await self._uncounted.wait()
             self._uncounted.clear()
             try:
-                await self.desk.lane.count()
+                for lane in self.desk.lanes:
+                    await lane.count()
             except JournalError as error:
                 log.warning("the queue cannot be counted", destination=self.config.name, cause=str(error))
                 await self.clock.sleep_until(self.clock.now().mono + LEDGER_S)

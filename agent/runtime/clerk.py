@@ -28,7 +28,6 @@ from agent.core.maintenance_effects import (
     FetchFirmware,
     InstallFirmware,
     KeepFirmware,
-    NoteSecurity,
     RevertFirmware,
     SendLog,
 )
@@ -147,8 +146,6 @@ class Clerk:
                 self._uploads.take(effect, instead=True)
             case KeepFirmware() | RevertFirmware():
                 self._decide(effect)
-            case NoteSecurity(kind, words):
-                log.warning("security event", kind=kind, about=words)
             case _:
                 return
 

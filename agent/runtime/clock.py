@@ -42,9 +42,13 @@ class SystemClock:
     def __init__(
         self, boot: int, ntp: Callable[[], bool] | None = None, stepped: Callable[[], None] | None = None
     ) -> None:
-        """Begin with the system's time; boot: number of the machine's start; stepped: called when it was moved."""
+        """Begin with the system's time; boot: number of the machine's start; stepped: called when it was moved.
+
+        ``stepped_by_s`` tells then by how many seconds.
+        """
         self._boot = boot
         self._offset = timedelta()
+        self.stepped_by_s = 0.0
         self._told: str | None = None
         self._ntp = ntp or ntp_synchronised
         self._stepped = stepped
@@ -72,6 +76,7 @@ class SystemClock:
         off = wall - received.wall
         if abs(off.total_seconds()) > STEP_S:
             self._offset += off
+            self.stepped_by_s = off.total_seconds()
             if self._stepped is not None:
                 self._stepped()
 
@@ -99,6 +104,7 @@ class SystemClock:
             self._checked = self.mono()
             self._by_ntp = self._ntp()
             if self._by_ntp and self._offset:
+                self.stepped_by_s = -self._offset.total_seconds()
                 self._offset = timedelta()
                 if self._stepped is not None:
                     self._stepped()

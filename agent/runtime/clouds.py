@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.buffer.database import Database
-from agent.buffer.deliveries import CLOUD
+from agent.buffer.deliveries import CLOUD, SECURITY
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.core.events import Event
 from agent.core.model import EvseId, SessionId
+from agent.ocpp.access import Access
 from agent.ocpp.dialect import Identity, StationView
 from agent.ocpp.link import Endpoint
 from agent.ocpp.listener import NOT_SUPPORTED, Edge, Listener
@@ -33,7 +34,7 @@ def destinations(config: AgentConfig) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What all services of a station share."""
+    """What all services of a station share; access: how the commanding central system is reached."""
 
     config: AgentConfig
     clock: SystemClock
@@ -42,6 +43,7 @@ class Site:
     halls: Mapping[EvseId, Hall]
     post: Callable[[Event], None]
     view: Callable[[], StationView]
+    access: Access | None = None
 
 
 class Clouds:
@@ -81,17 +83,10 @@ class Clouds:
 
     def _service(self, name: str, cloud: Cloud, credentials: Credentials, edge: Edge | None) -> OcppService:
         site = self._site
-        endpoint = Endpoint(
-            url=cloud.url,
-            station_id=site.config.station.id,
-            protocols=offered(cloud.protocols),
-            credentials=credentials,
-            user_agent=f"wallbox-agent/{version()}",
-        )
         return OcppService(
             ServiceConfig(
                 name=name,
-                endpoint=endpoint,
+                endpoint=endpoint_of(site.config, cloud, credentials),
                 identity=self._identity,
                 evse_ids=tuple(c.evse_id for c in site.config.connectors if c.evse_id is not None),
                 serials=self._serials,
@@ -104,6 +99,8 @@ class Clouds:
             view=site.view if edge is None else edge.view,
             chance=random.random,
             anchor=site.journal.anchor,
+            alarms=OutboxStore(site.database, SECURITY) if edge is None else None,
+            access=site.access if edge is None else None,
         )
 
     def _serials(self) -> tuple[str, ...]:
@@ -119,6 +116,17 @@ class Clouds:
             meter_type=first.model,
             meter_serial=first.serial,
         )
+
+
+def endpoint_of(config: AgentConfig, cloud: Cloud, credentials: Credentials) -> Endpoint:
+    """Return where the configuration file says that a central system is."""
+    return Endpoint(
+        url=cloud.url,
+        station_id=config.station.id,
+        protocols=offered(cloud.protocols),
+        credentials=credentials,
+        user_agent=f"wallbox-agent/{version()}",
+    )
 
 
 def seen(status: ServiceStatus) -> CloudView:

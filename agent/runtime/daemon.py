@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -27,13 +28,15 @@ from agent.core.events import CardPresented, ClockStepped, Event, ReaderChanged,
 from agent.core.linking import configured
 from agent.core.model import EvseId, MilliAmp
 from agent.core.recovery import recover
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.fieldbus.bus import Wires
 from agent.ocpp.dialect import StationView
 from agent.ports import Destination
 from agent.runtime.clock import SystemClock
-from agent.runtime.clouds import Clouds
+from agent.runtime.clouds import Clouds, endpoint_of
 from agent.runtime.clouds import Site as Central
 from agent.runtime.config import AgentConfig
 from agent.runtime.control import ControlServer, ControlUnavailable
@@ -47,9 +50,10 @@ from agent.runtime.perform import Performer
 from agent.runtime.possession import StateDirUnusable, StateDirUnwritable, acquire
 from agent.runtime.recent import Recent
 from agent.runtime.requests import Request, delivery_of
+from agent.runtime.safekeeping import WALLET, wallet_of
 from agent.runtime.status import ClockView, CloudState, ReaderView, ServiceViews, status_document
 from agent.runtime.supervise import supervise
-from agent.runtime.workshop import Sources, clerk, fitted, installer, nothing_to_tell
+from agent.runtime.workshop import Sources, clerk, fitted, installer
 
 log = structlog.get_logger(__name__)
 
@@ -106,10 +110,14 @@ class Daemon:
             perform=self.performer.perform,
             committed=self.performer.committed,
         )
-        self.clock.on_step(lambda: self.loop.post(ClockStepped()))
+        self.clock.on_step(lambda: self.loop.post(ClockStepped(self.clock.stepped_by_s)))
         self.reader = card_reader(config.rfid, self.clock, self._reader_opened)
+        endpoint = endpoint_of(config, config.cloud, config.credentials())
+        self.wallet = wallet_of(config, endpoint, self.clock, self.loop.post)
         self.clouds = Clouds(
-            Central(config, self.clock, self.database, self.journal, self.halls, self.loop.post, self._view)
+            Central(
+                config, self.clock, self.database, self.journal, self.halls, self.loop.post, self._view, self.wallet
+            )
         )
         self.control = ControlServer(
             config.station.state_dir,
@@ -121,12 +129,13 @@ class Daemon:
             deliver=self._deliver,
             recent=tuple if self.recent is None else self.recent.lines,
         )
-        sources = Sources(self.status, self.recent, nothing_to_tell)
+        sources = Sources(self.status, self.recent, self.wallet.log.text)
         self.clerk = clerk(config, self.installer, sources, clock=self.clock, post=self.loop.post)
         self.office = office_of(config, self.database, self.clock)
-        own: dict[str, Destination] = {"control": self.control, "maintenance": self.clerk}
+        own: dict[str, Destination] = {"control": self.control, "maintenance": self.clerk, WALLET: self.wallet}
         self.performer.destinations |= {CLOUD: self.clouds.commanding, **own, **self.clouds.listeners}
         await self.loop.begin(partial(recover, cause=self.cause), configured)
+        self.loop.post(SecurityNoticed(SecurityEventKind.STARTUP, f"version {self.version}, after {self.cause}"))
 
     async def serve(self, notifier: Notifier) -> Restart | Stop:
         """Run until told to end; then everything is cancelled, and the ledger is whole."""
@@ -152,7 +161,11 @@ class Daemon:
             station_id=self.config.station.id,
             version=self.version,
             uptime_s=self.clock.mono() - self.began,
-            cloud=clouds.pop(CLOUD),
+            cloud=replace(
+                clouds.pop(CLOUD),
+                security_profile=self.settings().security_profile,
+                warnings=self.wallet.warnings(),
+            ),
             report_to=clouds,
             clock=ClockView(clock.synchronised, clock.source),
             rfid=ReaderView(self.reader is None or self.reader.ok, self.reader_error),
@@ -170,7 +183,7 @@ class Daemon:
     def _services(self, notifier: Notifier) -> list[Work]:
         services: list[Work] = [self.loop.run(), self._control(notifier)]
         services += [service.run() for service in self.clouds.services]
-        services += [self.journal.seal_due(self.clock.now), *self.clerk.services()]
+        services += [self.journal.seal_due(self.clock.now), *self.clerk.services(), self.wallet.run()]
         services.append(self.office.tidy())
         services += (
             self.supervised("delivery", courier.run, (JournalError,), lambda e: log.debug(str(e)))
@@ -274,8 +287,8 @@ class Daemon:
     def _view(self) -> StationView:
         state = self.loop.state
         has_lock = any(policy.has_lock for policy in self.config.policy().evses)
-        updatable = self.installer is not None
-        return StationView(len(self.config.connectors), self.settings(), state.company, has_lock, updatable=updatable)
+        connectors, updatable = len(self.config.connectors), self.installer is not None
+        return StationView(connectors, self.settings(), state.company, has_lock, updatable, self.wallet.view())
 
 
 async def run(config: AgentConfig, path: Path, recent: Recent | None = None) -> int:

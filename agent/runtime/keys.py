@@ -12,16 +12,18 @@ from typing import Final, TypeAlias
 
 from agent.core.commands import ChangeSetting, ResetSetting
 from agent.core.company import Company
-from agent.core.settings import Overrides, Settings
+from agent.core.security_commands import ForgetPassword
+from agent.core.settings import Overrides
 from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import KEYS, Key
 from agent.ocpp.v16.measurands import MEASURANDS, configured
 from agent.runtime.requests import Refused
 
-Change: TypeAlias = ChangeSetting | ResetSetting
+Change: TypeAlias = ChangeSetting | ResetSetting | ForgetPassword
 
 #: Keys that are changed by commands of their own -> those commands.
 BY_COMMAND: Final = {"CompanyCode": "`wallbox-agent link CODE` and `wallbox-agent unlink`"}
+PASSWORD: Final = "AuthorizationKey"  # noqa: S105  # the name of a key
 OF_COMPANY: Final = frozenset({"CompanyLinkStatus", "SessionLoggingEnabled", "RefundPercentage"})
 OF_FILE: Final = frozenset({"NumberOfConnectors"})
 LISTS_OF_MEASURANDS: Final = "_measurands"
@@ -71,7 +73,9 @@ def change_of(name: str, text: str | None, station: StationView) -> Change:
     Raises: Refused where the key may not be changed here, or not to this; ValueError where there is no such key.
     """
     key = key_named(name)
-    setting = setting_of(key)
+    if key.name == PASSWORD and text is None:
+        return ForgetPassword()
+    setting = key.setting
     if setting is None or key.change is None or key.readonly(station):
         raise Refused(_unchangeable(key))
     if text is None:
@@ -85,25 +89,10 @@ def change_of(name: str, text: str | None, station: StationView) -> Change:
     return command
 
 
-def setting_of(key: Key) -> str | None:
-    """Return the name of the setting (``Settings``) that a key changes, None where it changes none.
-
-    The table tells it itself: a key's default, set again, is a change of that setting.
-    """
-    if key.change is None or key.name in BY_COMMAND:
-        return None
-    untouched = StationView(1, Settings(), Company())
-    try:
-        command = key.change(key.read(untouched) or "", untouched)
-    except ValueError:
-        return None
-    return command.name if isinstance(command, ChangeSetting) else None
-
-
 def changed_names(overrides: Overrides) -> tuple[str, ...]:
     """Return the keys whose values were changed, in the order of the table."""
     kept = {name for name, _ in overrides.values}
-    return tuple(key.name for key in KEYS.values() if setting_of(key) in kept)
+    return tuple(key.name for key in KEYS.values() if key.setting in kept)
 
 
 def shown(key: Key, overrides: Overrides, station: StationView) -> Shown:
@@ -118,7 +107,7 @@ def _source(key: Key, overrides: Overrides, station: StationView) -> Source:
         return Source.DEFAULT if station.company.code is None else Source.COMPANY
     if key.readonly(station):
         return Source.FILE if key.name in OF_FILE else Source.FIXED
-    return Source.CHANGED if setting_of(key) in {name for name, _ in overrides.values} else Source.DEFAULT
+    return Source.CHANGED if key.setting in {name for name, _ in overrides.values} else Source.DEFAULT
 
 
 def _code_source(company: Company) -> Source:
@@ -130,6 +119,8 @@ def _code_source(company: Company) -> Source:
 def _unchangeable(key: Key) -> str:
     if key.name in BY_COMMAND:
         return f"{key.name} is changed by {BY_COMMAND[key.name]}"
+    if key.name == PASSWORD:
+        return f"{key.name} is for the central system to set: give the station's password as cloud.password_file"
     if key.name in OF_COMPANY:
         return f"{key.name} is decided by the company: ask the employer, or look at `wallbox-agent status`"
     return f"{key.name} is read-only: `wallbox-agent config get` shows which keys may be changed"

@@ -28,6 +28,8 @@ from agent.core.events import (
 from agent.core.facts import MeterSampled
 from agent.core.instant import Instant
 from agent.core.policy import Policy
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.core.state import StationState, durable, same_slices
 from agent.core.station import step
 from agent.core.turn import Step
@@ -97,6 +99,7 @@ class Loop:
         """Take that the ledger takes nothing, and why; None: that it does. The core hears of it."""
         if error is None and self.journal_error is not None:
             log.info("the ledger can be written again")
+            self.post(SecurityNoticed(SecurityEventKind.MEMORY_EXHAUSTION, self.journal_error))
         elif error is not None and self.journal_error is None:
             log.warning("the ledger cannot be written: nothing new starts until it can", cause=error)
         if error != self.journal_error:

@@ -42,7 +42,7 @@ class CloudView:
     """The link to the commanding central system.
 
     protocol: the subprotocol agreed on, None while not connected; registration: None before BootNotification was
-    answered; queued_messages: messages that still have to go.
+    answered; queued_messages: messages that still have to go; warnings: of certificates that are about to expire.
     """
 
     state: CloudState = CloudState.OFFLINE
@@ -50,6 +50,8 @@ class CloudView:
     registration: Registration | None = None
     queued_messages: int = 0
     last_error: str | None = None
+    security_profile: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def status_document(state: StationState, services: ServiceViews) -> Document:
         "clock": {"synchronised": services.clock.synchronised, "source": services.clock.source},
         "rfid": {"ok": services.rfid.ok, "last_error": services.rfid.last_error},
         "ledger": _ledger(services),
+        "security": {"profile": services.cloud.security_profile, "warnings": list(services.cloud.warnings)},
         "connectors": [_connector(state, evse, services.installed.get(evse.id, Installed())) for evse in state.evses],
         "waiting": _waiting_anywhere(state),
         "deliveries": list(services.deliveries),

@@ -26,6 +26,7 @@ from agent.runtime.config import AgentConfig
 from agent.runtime.diagnostics import Live, Window, texts
 from agent.runtime.foundation import version
 from agent.runtime.recent import Recent, before
+from agent.trust.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,6 @@ def clerk(
     return Clerk(shop, clock, post)
 
 
-def nothing_to_tell(_since: object, _until: object) -> str:
-    """Return the security log of a station that keeps none."""
-    return "# no security event was recorded\n"
-
-
 def _prepared(config: AgentConfig, sources: Sources, clock: Clock, order: SendLog) -> Callable[[Path], None]:
     """Take a snapshot for an upload, and return what writes it into a file."""
     asked, now = order.order, clock.now().wall
@@ -103,3 +99,5 @@ def _roots(config: AgentConfig) -> Iterable[bytes]:
     if path is not None:
         with suppress(OSError):
             yield path.read_bytes()
+    for root in Store(config.station.state_dir).load().manufacturer:
+        yield root.pem.encode()

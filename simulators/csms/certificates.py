@@ -1,4 +1,4 @@
-"""A throw-away authority and a server certificate of it, for tests of TLS on machines without a tool that makes them.
+"""A throw-away authority, and certificates of it for servers and stations, on machines without a tool that makes them.
 
 Elliptic curve P-256 with SHA-256. The arithmetic takes no care of timing, so that its keys protect nothing of value.
 Sources: RFC 5280 and 5480 (certificates, keys), RFC 5915 (key file), SEC 1 and SEC 2 (curve), FIPS 186-4 (signature).
@@ -32,11 +32,13 @@ LIFE: Final = timedelta(days=365)
 BEFORE: Final = timedelta(hours=1)
 FIRST_OF_GENERALIZED: Final = 2050
 
+AUTHORITY: Final = "wallbox-sim throw-away authority"
 SIGNED_BY: Final = "1.2.840.10045.4.3.2"
 KEY_TYPE: Final = "1.2.840.10045.2.1"
 CURVE: Final = "1.2.840.10045.3.1.7"
 COMMON_NAME: Final = "2.5.4.3"
 SERVER: Final = "1.3.6.1.5.5.7.3.1"
+CLIENT: Final = "1.3.6.1.5.5.7.3.2"
 SUBJECT_KEY, USAGE, NAMES, CONSTRAINTS, AUTHORITY_KEY, PURPOSE = (
     f"2.5.29.{number}" for number in (14, 15, 17, 19, 35, 37)
 )
@@ -52,7 +54,11 @@ class Key:
     @classmethod
     def new(cls) -> Key:
         """Return a new one."""
-        secret = secrets.randbelow(ORDER - 1) + 1
+        return cls.of(secrets.randbelow(ORDER - 1) + 1)
+
+    @classmethod
+    def of(cls, secret: int) -> Key:
+        """Return the key of a secret number."""
         point = _times(secret, BASE)
         assert point is not None  # noqa: S101 - no multiple of the base below its order is infinite
         return cls(secret, point)
@@ -61,6 +67,11 @@ class Key:
     def public(self) -> bytes:
         """The uncompressed point."""
         return b"\x04" + b"".join(coordinate.to_bytes(WIDTH, "big") for coordinate in self.point)
+
+    @property
+    def info(self) -> bytes:
+        """The public key with its kind, as certificates have it."""
+        return _sequence(_sequence(_oid(KEY_TYPE), _oid(CURVE)), _bits(self.public))
 
     @property
     def id(self) -> bytes:
@@ -89,23 +100,41 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Who signs. pem: its own certificate, that clients trust."""
+    """Who signs. pem: its own certificate, that the other end trusts."""
 
     name: str
     key: Key
     pem: str
 
     @classmethod
-    def new(cls, name: str = "wallbox-sim throw-away authority", now: datetime | None = None) -> Authority:
+    def new(cls, name: str = AUTHORITY, now: datetime | None = None) -> Authority:
         """Return a new one."""
         key, at = Key.new(), now or datetime.now(UTC)
-        extensions = (
-            _extension(CONSTRAINTS, _sequence(_tagged(0x01, b"\xff")), critical=True),
-            _extension(USAGE, _bits(b"\x06", unused=1), critical=True),  # signs certificates and revocations
-            _extension(SUBJECT_KEY, _tagged(0x04, key.id)),
+        life = (at - BEFORE, at + LIFE)
+        return cls(
+            name, key, _certificate((name, key), _name(name), key.info, life=life, extensions=_of_authority(key))
         )
-        signed = _certificate((name, key), name, key, life=(at - BEFORE, at + LIFE), extensions=extensions)
-        return cls(name, key, signed)
+
+    def successor(self, name: str = "wallbox-sim next authority") -> Authority:
+        """Return a new one that this one vouches for."""
+        key, now = Key.new(), datetime.now(UTC)
+        life = (now - BEFORE, now + LIFE)
+        signed = _certificate((self.name, self.key), _name(name), key.info, life=life, extensions=_of_authority(key))
+        return Authority(name, key, signed)
+
+    def sign(self, csr: str, life: tuple[datetime, datetime] | None = None) -> str:
+        """Return the certificate that a station asks for. Raises ValueError where the text is no request."""
+        subject, public = read_request(csr)
+        now = datetime.now(UTC)
+        extensions = (
+            _extension(CONSTRAINTS, _sequence()),
+            _extension(USAGE, _bits(b"\x80", unused=7), critical=True),
+            _extension(PURPOSE, _sequence(_oid(CLIENT))),
+            _extension(AUTHORITY_KEY, _sequence(_tagged(0x80, self.key.id))),
+        )
+        return _certificate(
+            (self.name, self.key), subject, public, life=life or (now - BEFORE, now + LIFE), extensions=extensions
+        )
 
     def issue(self, names: Sequence[str], life: tuple[datetime, datetime] | None = None) -> tuple[str, str]:
         """Return certificate and key of a server with these host names and addresses; life: from and until."""
@@ -124,28 +153,50 @@ class Authority:
             _extension(AUTHORITY_KEY, _sequence(_tagged(0x80, self.key.id))),
         )
         life = life or (now - BEFORE, now + LIFE)
-        return _certificate((self.name, self.key), names[0], key, life=life, extensions=extensions)
+        return _certificate((self.name, self.key), _name(names[0]), key.info, life=life, extensions=extensions)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the files of a folder are. authority: what a station is given as ``ca_file``."""
+    """Where the files of a folder are. authority: what a station is given as ``ca_file``; signing: its key."""
 
     authority: Path
     certificate: Path
     key: Path
+    signing: Path
+
+    def signer(self) -> Authority:
+        """Return the authority, to sign more."""
+        der = base64.b64decode("".join(self.signing.read_text().strip().splitlines()[1:-1]))
+        secret = _inside(der)[1]
+        return Authority(AUTHORITY, Key.of(int.from_bytes(secret[_head(secret) :])), self.authority.read_text())
+
+
+def read_request(csr: str) -> tuple[bytes, bytes]:
+    """Return subject and public key, both in DER, of a request in PEM. Raises ValueError where it is none."""
+    lines = csr.strip().splitlines()
+    if not lines or "CERTIFICATE REQUEST" not in lines[0]:
+        raise ValueError("this is no certificate request in PEM form")
+    request = base64.b64decode("".join(lines[1:-1]), validate=True)
+    signed = _inside(request)
+    content = _inside(signed[0]) if signed else []
+    if len(content) < 3:  # noqa: PLR2004 - version, subject, key
+        raise ValueError("this is no certificate request, but other DER")
+    return content[1], content[2]
 
 
 def in_folder(folder: Path, names: Sequence[str]) -> Files:
     """Return the files of a folder, made where one of them is missing, so that stations may go on trusting them."""
-    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    if all(file.exists() for file in (files.authority, files.certificate, files.key)):
+    files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key", folder / "ca.key")
+    if all(file.exists() for file in (files.authority, files.certificate, files.key, files.signing)):
         return files
     folder.mkdir(parents=True, exist_ok=True)
     authority = Authority.new()
     certificate, key = authority.issue(names)
-    files.key.touch(mode=0o600)
-    for file, text in ((files.authority, authority.pem), (files.certificate, certificate), (files.key, key)):
+    for file in (files.key, files.signing):
+        file.touch(mode=0o600)
+    texts = (authority.pem, certificate, key, authority.key.pem())
+    for file, text in zip((files.authority, files.certificate, files.key, files.signing), texts, strict=True):
         file.write_text(text)
     return files
 
@@ -178,9 +229,46 @@ def _plus(one: Point, other: Point) -> Point:
 # -- DER
 
 
+def _inside(der: bytes) -> list[bytes]:
+    """Return the elements of a sequence, each with its tag and length. Raises ValueError where they do not fit."""
+    parts, content = [], der[_head(der) :]
+    while content:
+        whole = _head(content) + _size(content)
+        if whole > len(content):
+            raise ValueError("damaged DER")
+        parts.append(content[:whole])
+        content = content[whole:]
+    return parts
+
+
+def _head(der: bytes) -> int:
+    """Return how many bytes tag and length have."""
+    if len(der) < 2:  # noqa: PLR2004 - one each
+        raise ValueError("damaged DER")
+    return 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
+
+
+def _size(der: bytes) -> int:
+    return int.from_bytes(der[2 : _head(der)]) if der[1] & 0x80 else der[1]
+
+
+def _of_authority(key: Key) -> tuple[bytes, ...]:
+    return (
+        _extension(CONSTRAINTS, _sequence(_tagged(0x01, b"\xff")), critical=True),
+        _extension(USAGE, _bits(b"\x06", unused=1), critical=True),  # signs certificates and revocations
+        _extension(SUBJECT_KEY, _tagged(0x04, key.id)),
+    )
+
+
 def _certificate(
-    issuer: tuple[str, Key], subject: str, key: Key, *, life: tuple[datetime, datetime], extensions: Sequence[bytes]
+    issuer: tuple[str, Key],
+    subject: bytes,
+    public: bytes,
+    *,
+    life: tuple[datetime, datetime],
+    extensions: Sequence[bytes],
 ) -> str:
+    """Sign a certificate; subject and public: in DER."""
     algorithm = _sequence(_oid(SIGNED_BY))
     content = _sequence(
         _tagged(0xA0, _integer(2)),  # version 3
@@ -188,8 +276,8 @@ def _certificate(
         algorithm,
         _name(issuer[0]),
         _sequence(*map(_time, life)),
-        _name(subject),
-        _sequence(_sequence(_oid(KEY_TYPE), _oid(CURVE)), _bits(key.public)),
+        subject,
+        public,
         _tagged(0xA3, _sequence(*extensions)),
     )
     return _pem("CERTIFICATE", _sequence(content, algorithm, _bits(issuer[1].sign(content))))

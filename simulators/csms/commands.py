@@ -11,10 +11,12 @@ from simulators.console import Commands
 from simulators.csms import notation, show
 from simulators.csms.billing import ended_in, month_of, pay, summary
 from simulators.csms.breaking import Breaker
+from simulators.csms.certificates import Authority
 from simulators.csms.charging import Profiles
 from simulators.csms.company import local_list, settings_of, verdict
 from simulators.csms.local_lists import next_version
 from simulators.csms.reserving import Reserver
+from simulators.csms.security import SecurityDesk
 from simulators.csms.server import Csms
 from simulators.csms.state import JsonObject, Session, State, TokenStatus
 from simulators.csms.upkeep import Upkeep
@@ -31,15 +33,17 @@ class Commander:
     files: folder for what stations send, a new one where it is None.
     """
 
-    def __init__(self, csms: Csms, files: Path | None = None) -> None:
+    def __init__(self, csms: Csms, files: Path | None = None, authority: Authority | None = None) -> None:
         self._csms = csms
         self.upkeep = Upkeep(csms, self._station, files)
+        self._security = SecurityDesk(csms, authority, self._station)
 
     def add_to(self, commands: Commands) -> None:
         """Add all commands."""
         self._add_stations(commands)
         self._add_employer(commands)
         Profiles(self._csms, self._station).add_to(commands)
+        self._security.add_to(commands)
         Breaker(self._csms, self._station).add_to(commands)
         Reserver(self._csms, self._station).add_to(commands)
         self.upkeep.add_to(commands)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from simulators.console import Commands, converse, run, say
 from simulators.csms import notation, show
 from simulators.csms.breaking import described
-from simulators.csms.certificates import in_folder
+from simulators.csms.certificates import Files, in_folder
 from simulators.csms.commands import Commander
 from simulators.csms.second_screen import open_panel
 from simulators.csms.server import Csms, Setup
@@ -50,6 +50,7 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
     add("--files", type=Path, metavar="FOLDER", help="where logs and diagnostics go that stations send")
     add("--password", action="append", default=[], metavar="STATION:PASSWORD", help="ask for HTTP basic authentication")
     add("--tls", type=Path, metavar="FOLDER", help=THROW_AWAY)
+    add("--tls-port", type=int, metavar="PORT", help="with --tls: ws on --port as ever, and wss here beside it")
     add("--tls-cert", type=Path, metavar="FILE", help="PEM, with the chain; wss instead of ws")
     add("--tls-key", type=Path, metavar="FILE", help="PEM; not needed where the key is in the other file")
     add("--tls-name", action="append", default=[], metavar="HOST", help="more host names and addresses for --tls")
@@ -62,15 +63,17 @@ def add_csms(parser: argparse.ArgumentParser) -> None:
 
 
 async def _csms(options: argparse.Namespace) -> None:
+    authority = _files(options).signer() if options.tls is not None else None
     async with contextlib.AsyncExitStack() as stack:
         csms = await stack.enter_async_context(Csms(_setup(options, _store(options, stack))))
         csms.company_link.enabled = not options.plain
         if not options.quiet:
             csms.log.listeners.append(lambda entry: say(show.line(entry)))
         commands = Commands()
-        commander = Commander(csms, options.files)
+        commander = Commander(csms, options.files, authority)
         commander.add_to(commands)
-        banner = f"central system at {csms.url}/STATION-ID"
+        beside = "" if csms.secure_port is None else f", and wss on port {csms.secure_port}"
+        banner = f"central system at {csms.url}/STATION-ID{beside}"
         if options.panel is not None:
             banner = f"{banner}\npanel at {await open_panel(csms, options.panel, stack)}"
         try:
@@ -88,6 +91,9 @@ def _store(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> Sto
 
 
 def _setup(options: argparse.Namespace, store: Store | None) -> Setup:
+    context, apart = _tls(options), options.tls_port is not None
+    if apart and options.tls is None:
+        raise Misuse("--tls-port needs --tls")
     return Setup(
         host=options.host,
         port=options.port,
@@ -97,7 +103,9 @@ def _setup(options: argparse.Namespace, store: Store | None) -> Setup:
         policy=Policy(options.boot, options.interval, options.accept_unknown, zone=_zone(options.timezone)),
         state_file=options.state,
         passwords=dict(_pair(text) for text in options.password),
-        ssl=_tls(options),
+        ssl=None if apart else context,
+        secure_port=options.tls_port,
+        secure=context if apart else None,
         store=store,
     )
 
@@ -121,8 +129,7 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
     if options.tls is not None:
         if certificate is not None:
             raise Misuse("--tls makes a certificate, --tls-cert gives one: only one of them")
-        names = ("localhost", "127.0.0.1", "::1", *([options.host] if options.host != ANY_ADDRESS else []))
-        files = in_folder(options.tls, tuple(dict.fromkeys((*names, *options.tls_name))))
+        files = _files(options)
         certificate, key = files.certificate, files.key
     if certificate is None:
         if key is not None:
@@ -133,4 +140,12 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise Misuse(f"{certificate} with {key or certificate} is no certificate with its key: {error}") from None
+    if options.tls is not None:  # stations may present a certificate; `demand certificate` makes them
+        context.load_verify_locations(_files(options).authority)
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+def _files(options: argparse.Namespace) -> Files:
+    names = ("localhost", "127.0.0.1", "::1", *([options.host] if options.host != ANY_ADDRESS else []))
+    return in_folder(options.tls, tuple(dict.fromkeys((*names, *options.tls_name))))

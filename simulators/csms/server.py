@@ -51,7 +51,8 @@ class Setup:
     """Where a central system listens and what it knows at its start.
 
     port 0: any free one. state_file: what is there at the start wins over companies and tokens given here. passwords:
-    station -> password of HTTP basic authentication; a station that is not in it needs none. store: used like
+    station -> password of HTTP basic authentication (bytes that are no UTF-8 as surrogates); a station that is not in
+    it, or that presents a certificate, needs none. secure_port, secure: where it listens with TLS too. store: used like
     state_file, in its place; whoever opened it closes it.
     """
 
@@ -65,6 +66,8 @@ class Setup:
     passwords: dict[str, str] = field(default_factory=dict)
     ssl: tls.SSLContext | None = None
     store: Store | None = None
+    secure_port: int | None = None
+    secure: tls.SSLContext | None = None
 
 
 class _Connection(ServerConnection):
@@ -105,10 +108,13 @@ class Csms:
         self.company_link = CompanyLink(self.state, self.log)
         self.desk = CompanyDesk(self.state, self.call)
         dialect = V16(self.state, self.log, book=self.book, link=self.company_link, conduct=self.conduct)
+        self.on_request = dialect.on_request
         self.policy = dialect.policy = setup.policy
         self._central = Reception(dialect, self.state, self.conduct, self.faults, book=self.book, save=self.save)
         self._links: dict[str, Link] = {}
         self._server: Server | None = None
+        self._second: Server | None = None
+        self.secure_port = setup.secure_port
         self._released = asyncio.Event()
         for company in setup.companies:
             self.state.companies.setdefault(company.code.upper(), deepcopy(company))
@@ -261,11 +267,18 @@ class Csms:
         if self._server is not None:
             return
         self._released.clear()
-        self._server = await serve(
+        self._server = await self._opened(self.port, self.setup.ssl)
+        self.port = self._server.sockets[0].getsockname()[1]
+        if self.setup.secure is not None:
+            self._second = await self._opened(self.secure_port or 0, self.setup.secure)
+            self.secure_port = self._second.sockets[0].getsockname()[1]
+
+    async def _opened(self, port: int, context: tls.SSLContext | None) -> Server:
+        return await serve(
             self._serve,
             self.setup.host,
-            self.port,
-            ssl=self.setup.ssl,
+            port,
+            ssl=context,
             process_request=self._requested,
             process_response=self._responded,
             select_subprotocol=_chosen,
@@ -275,7 +288,6 @@ class Csms:
             compression=None,
             close_timeout=1,
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self, *, abort: bool) -> None:
         server, self._server = self._server, None
@@ -285,8 +297,11 @@ class Csms:
         for link in list(self._links.values()):
             if abort or self.faults.half_open:
                 link.socket.transport.abort()
-        server.close()
-        await server.wait_closed()
+        second, self._second = self._second, None
+        for one in (server, second):
+            if one is not None:
+                one.close()
+                await one.wait_closed()
 
     def _release(self) -> None:
         """Let go of the handshakes that hang."""
@@ -296,7 +311,9 @@ class Csms:
     async def _requested(self, connection: ServerConnection, request: Request) -> Response | None:
         station = _station(request.path)
         authorization = request.headers.get("Authorization")
-        status = self._status(station, authorization)
+        secure = connection.transport.get_extra_info("ssl_object")
+        certified = secure is not None and bool(secure.getpeercert())
+        status = self._status(station, authorization, certified=certified)
         protocols = tuple(text.strip() for text in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if text)
         self.handshakes.append(Handshake(station, request.path, protocols, authorization, status))
         if self.faults.hang:
@@ -306,11 +323,12 @@ class Csms:
             return None
         return connection.respond(HTTPStatus(status), "refused\n")
 
-    def _status(self, station: str, authorization: str | None) -> int:
+    def _status(self, station: str, authorization: str | None, *, certified: bool) -> int:
         if self.faults.refuse_http is not None:
             return self.faults.refuse_http
         expected = self.setup.passwords.get(station)
-        if expected is not None and _password(station, authorization) != expected.encode():
+        wanted = None if expected is None or certified else expected.encode("utf-8", "surrogateescape")
+        if wanted is not None and _password(station, authorization) != wanted:
             return HTTPStatus.UNAUTHORIZED
         return HTTPStatus.SWITCHING_PROTOCOLS if station else HTTPStatus.NOT_FOUND
 

@@ -94,6 +94,7 @@ class V16:
 
     def __init__(self, state: State, log: MessageLog, *, book: Book, link: CompanyLink, conduct: Conduct) -> None:
         self.policy = Policy()
+        self._sign: Callable[[str, str], bool] = lambda _station, _csr: False
         self._state = state
         self._book = book
         self._link = link
@@ -108,8 +109,12 @@ class V16:
             "StopTransaction": self._stop,
             "MeterValues": self._meter_values,
             "DataTransfer": lambda station, _id, payload: self._link.transfer(station, payload),
-            "SignCertificate": lambda *_: {"status": "Rejected"},
+            "SignCertificate": self._sign_certificate,
         }
+
+    def on_request(self, sign: Callable[[str, str], bool]) -> None:
+        """Let requests for certificates (station, PEM) be taken, or not, by somebody who signs."""
+        self._sign = sign
 
     def answer(self, station: str, id_: str, action: str, payload: JsonObject) -> JsonObject:
         """Return the payload of the answer. Raises CallRefused."""
@@ -178,6 +183,9 @@ class V16:
     def _stop(self, station: str, id_: str, payload: JsonObject) -> JsonObject:
         self._book.stop(station, id_, payload)
         return {"idTagInfo": self._verdict(payload["idTag"])} if "idTag" in payload else {}
+
+    def _sign_certificate(self, station: str, _id: str, payload: JsonObject) -> JsonObject:
+        return {"status": "Accepted" if self._sign(station, payload["csr"]) else "Rejected"}
 
     def _meter_values(self, station: str, _id: str, payload: JsonObject) -> JsonObject:
         self._book.meter_values(station, payload)

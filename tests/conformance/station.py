@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.buffer.database import Database, open_database
-from agent.buffer.deliveries import CLOUD
+from agent.buffer.deliveries import CLOUD, SECURITY
 from agent.buffer.journal import SqliteJournal
 from agent.buffer.outbox_store import OutboxStore
 from agent.core.effects import Restart, Stop
@@ -22,6 +22,8 @@ from agent.core.maintenance_effects import SendLog
 from agent.core.model import EvseId, StopReason
 from agent.core.policy import Policy
 from agent.core.recovery import recover
+from agent.core.security_events import SecurityNoticed
+from agent.core.security_model import SecurityEventKind
 from agent.core.settings import Settings
 from agent.core.state import restored
 from agent.maintenance.http import Web
@@ -37,7 +39,9 @@ from agent.runtime.foundation import cause_of, new_ledger
 from agent.runtime.loop import Loop
 from agent.runtime.perform import Performer
 from agent.runtime.polling import Poll, ask_evse, ask_meter
+from agent.runtime.safekeeping import WALLET
 from agent.runtime.workshop import fitted
+from agent.trust.wallet import Setup, Wallet
 from tests.conformance.devices import Box, Meter, Reader
 from tests.conformance.firmware import TestInstaller
 
@@ -55,7 +59,8 @@ class Plan:
     """What a run is made of, and what is the same in the next one.
 
     boot: the kernel's name of this start of the machine. drain_s: so long a reset waits for what is queued. installer:
-    of firmware, None where there is none; roots: PEM of the manufacturers that are trusted.
+    of firmware, None where there is none; roots: PEM of the manufacturers that are trusted. wallet: what
+    the configuration says of security.
     """
 
     folder: Path
@@ -69,6 +74,7 @@ class Plan:
     backoff: Backoff = field(default_factory=lambda: Backoff(base_s=0.05, spread_s=0.05, doublings=4, quick_s=0.02))
     boot_delays: BootDelays = field(default_factory=lambda: BootDelays(base_s=0.2, most_s=1.0))
     drain_s: float = 1.0
+    wallet: Callable[[Endpoint], Setup] = lambda endpoint: Setup(endpoint, "WB-0001")
     chance: Callable[[], float] = random.random
     installer: TestInstaller | None = None
     roots: list[bytes] = field(default_factory=list)
@@ -141,14 +147,16 @@ class Run:
             perform=self.performer.perform,
             committed=self.performer.committed,
         )
-        clock.on_step(lambda: self.loop.post(ClockStepped()))
+        clock.on_step(lambda: self.loop.post(ClockStepped(clock.stepped_by_s)))
         self.outbox = OutboxStore(database, CLOUD)
-        self.service = self._service(journal)
+        self.wallet = Wallet(plan.folder, plan.wallet(plan.endpoint()), clock=clock, post=self._post)
+        self.service = self._service(database, journal)
         self.clerk = Clerk(self._workshop(), clock, self._post)
-        self.performer.destinations |= {CLOUD: self.service, "maintenance": self.clerk}
+        self.performer.destinations |= {CLOUD: self.service, "maintenance": self.clerk, WALLET: self.wallet}
         await self.loop.begin(partial(recover, cause=cause), configured)
+        self.loop.post(SecurityNoticed(SecurityEventKind.STARTUP))
 
-    def _service(self, journal: SqliteJournal) -> OcppService:
+    def _service(self, database: Database, journal: SqliteJournal) -> OcppService:
         plan = self.plan
         return OcppService(
             ServiceConfig(
@@ -166,6 +174,8 @@ class Run:
             view=self._view,
             chance=plan.chance,
             anchor=journal.anchor,
+            alarms=OutboxStore(database, SECURITY),
+            access=self.wallet,
         )
 
     def _workshop(self) -> Workshop:
@@ -185,12 +195,11 @@ class Run:
     def _view(self) -> StationView:
         has_lock = any(policy.has_lock for policy in self.plan.policy.evses)
         updatable = self.plan.installer is not None
-        return StationView(
-            len(self.plan.boxes), self.settings(), self.loop.state.company, has_lock, updatable=updatable
-        )
+        company = self.loop.state.company
+        return StationView(len(self.plan.boxes), self.settings(), company, has_lock, updatable, self.wallet.view())
 
     async def _serve(self) -> Restart | Stop | Crash:
-        services = [self.loop.run(), self.service.run(), self._read_cards(), *self.clerk.services()]
+        services = [self.loop.run(), self.service.run(), self._read_cards(), *self.clerk.services(), self.wallet.run()]
         services += [poll.run() for poll in (*self.meter_polls.values(), *self.evse_polls.values())]
         services += [commander.run() for commander in self.commanders.values()]
         async with asyncio.TaskGroup() as group:

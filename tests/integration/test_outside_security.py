@@ -144,9 +144,10 @@ async def test_what_cannot_be_secure_does_not_start(tmp_path: Path) -> None:
     async with Employer() as employer:
         station = Station(tmp_path, employer)
         (tmp_path / "key.pem").write_bytes((VECTORS / "server.key").read_bytes())
-        certificate = 'client_cert_file = "key.pem"\nclient_key_file = "key.pem"'
+        (tmp_path / "client.pem").write_bytes((VECTORS / "client.pem").read_bytes())
+        certificate = 'client_cert_file = "client.pem"\nclient_key_file = "key.pem"'
         wrong = {
-            f"security_profile = 3\n{certificate}": "security_profile: 3 (client certificates) is not part",
+            f"security_profile = 3\n{certificate}": "security_profile: 3 needs a url that begins with wss://",
             'ca_file = "key.pem"': "ca_file: ",
         }
         for lines, words in wrong.items():

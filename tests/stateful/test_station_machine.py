@@ -59,6 +59,7 @@ from agent.core.facts import (
     HeldReleased,
     LogTold,
     MeterSampled,
+    SecurityEventRaised,
     SessionEnded,
     SessionSampled,
     SessionStarted,
@@ -233,7 +234,7 @@ class Wall(Charger):
         self.crash(down=down, reboot=reboot, cause=StopReason.POWER_LOSS if reboot else StopReason.REBOOT)
 
     def _record(self, fact: Fact) -> None:
-        if isinstance(fact, HeldReleased | HeldDropped | FirmwareTold | LogTold):
+        if isinstance(fact, HeldReleased | HeldDropped | FirmwareTold | LogTold | SecurityEventRaised):
             return
         if isinstance(fact, MeterSampled):
             assert not [s for s in self.running if s.started.evse == fact.evse], "a session's reading without it"

@@ -16,7 +16,7 @@ from agent.core.settings import SettingValue
 from agent.ocpp.company_link import normalise_code
 from agent.ocpp.dialect import StationView
 from agent.ocpp.rpc import JsonObject
-from agent.ocpp.v16 import transaction_data
+from agent.ocpp.v16 import security, transaction_data
 from agent.ocpp.v16.maintenance import PROTOCOLS
 from agent.ocpp.v16.measurands import configured
 
@@ -44,13 +44,16 @@ class Key:
     """A configuration key.
 
     read: its value as text, None for one that is not set; change: what a new value comes to, None for a read-only one;
-    fixed: tells of a station where the key is read-only all the same.
+    fixed: tells of a station where the key is read-only all the same; setting: the one (``Settings``) that it changes;
+    hidden: nobody is told its value, and it is left out where all keys are asked for.
     """
 
     name: str
     read: Callable[[StationView], str | None]
     change: Callable[[str, StationView], Command] | None = None
     fixed: Callable[[StationView], bool] | None = None
+    setting: str | None = None
+    hidden: bool = False
 
     def readonly(self, station: StationView) -> bool:
         """Tell whether nobody can change the key on this station."""
@@ -60,7 +63,7 @@ class Key:
 def report(station: StationView, wanted: Sequence[str]) -> JsonObject:
     """Return GetConfiguration.conf: all keys where none is named; known ones in our spelling, unknown ones as sent."""
     if not wanted:
-        return {"configurationKey": [_shown(key, station) for key in KEYS.values()], "unknownKey": []}
+        return {"configurationKey": [_shown(key, station) for key in KEYS.values() if not key.hidden], "unknownKey": []}
     known = dict.fromkeys(name.lower() for name in wanted if name.lower() in KEYS)
     unknown = dict.fromkeys(name for name in wanted if name.lower() not in KEYS)
     return {"configurationKey": [_shown(KEYS[name], station) for name in known], "unknownKey": list(unknown)}
@@ -145,7 +148,7 @@ def _setting(name: str, field: str, parse: Parse) -> Key:
     def change_to(value: str, station: StationView) -> Command:
         return ChangeSetting(field, parse(value, station))
 
-    return Key(name, read, change_to)
+    return Key(name, read, change_to, setting=field)
 
 
 def _unlocking(name: str) -> Key:
@@ -156,11 +159,17 @@ def _unlocking(name: str) -> Key:
         lambda station: key.read(station) if station.has_lock else "false",
         key.change,
         lambda station: not station.has_lock,
+        key.setting,
     )
 
 
 def _fixed(name: str, read: Callable[[StationView], object]) -> Key:
     return Key(name, lambda station: _text(read(station)))
+
+
+def _guarded(name: str, field: str, change: Callable[[str, StationView], Command]) -> Key:
+    """Return the key of a setting with rules of its own."""
+    return Key(name, lambda station: _text(getattr(station.settings, field)), change, setting=field)
 
 
 def _text(value: object) -> str:
@@ -199,9 +208,13 @@ def _table(keys: Iterable[Key]) -> dict[str, Key]:
 
 #: Every key, by its name in lower case, in the order in which they are reported.
 KEYS: Final = _table((
+    _fixed("AdditionalRootCertificateCheck", lambda station: station.security.additional_check),
     _setting("AllowOfflineTxForUnknownId", "allow_offline_unknown", parse_boolean),
     _setting("AuthorizationCacheEnabled", "cache_enabled", parse_boolean),
+    Key("AuthorizationKey", lambda _: None, security.password, hidden=True),
     _setting("AuthorizeRemoteTxRequests", "authorize_remote", parse_boolean),
+    _fixed("CertificateSignedMaxChainSize", lambda _: security.CHAIN_LENGTH),
+    _fixed("CertificateStoreMaxLength", lambda _: security.STORE_LENGTH),
     _fixed("ChargeProfileMaxStackLevel", lambda _: charging_profile.MAX_STACK_LEVEL),
     _fixed("ChargingScheduleAllowedChargingRateUnit", lambda _: "Current,Power"),
     _fixed("ChargingScheduleMaxPeriods", lambda _: charging_profile.MAX_PERIODS),
@@ -210,6 +223,7 @@ KEYS: Final = _table((
     _setting("ConnectorPhaseRotation", "phase_rotation", parse_rotation),
     _fixed("ConnectorPhaseRotationMaxLength", lambda station: station.connectors + 1),
     _fixed("ConnectorSwitch3to1PhaseSupported", lambda _: False),
+    _guarded("CpoName", "cpo_name", security.operator),
     _fixed("GetConfigurationMaxKeys", lambda _: 100),
     _setting("HeartbeatInterval", "heartbeat_interval_s", parse_integer(least=1)),
     _setting("LocalAuthListEnabled", "local_list_enabled", parse_boolean),
@@ -229,6 +243,7 @@ KEYS: Final = _table((
     _setting("ReservationEnabled", "reservation_enabled", parse_boolean),
     _fixed("ReserveConnectorZeroSupported", lambda station: station.settings.reserve_connector_zero),
     _setting("ResetRetries", "reset_retries", parse_integer()),
+    _guarded("SecurityProfile", "security_profile", security.profile),
     _fixed("SendLocalListMaxLength", lambda _: local_list.LONGEST),
     _fixed("StopTransactionMaxMeterValues", lambda _: transaction_data.MOST),
     _setting("StopTransactionOnEVSideDisconnect", "stop_on_ev_disconnect", parse_boolean),

@@ -43,11 +43,12 @@ from agent.core.errors import RpcError
 from agent.core.maintenance_commands import UpdateFirmware, UploadLog
 from agent.core.model import EvseId, IdToken, TokenInfo, TokenStatus
 from agent.core.reservation_commands import ReserveNow
+from agent.core.security_commands import ChangePassword, ForgetPassword, SecurityCommand
 from agent.core.trigger_commands import TriggerMessage
 from agent.ocpp import company_link
 from agent.ocpp.dialect import Immediate, StationView, moment
 from agent.ocpp.rpc import CALL, Incoming, JsonObject
-from agent.ocpp.v16 import charging, configuration, maintenance, reservations, triggers
+from agent.ocpp.v16 import charging, configuration, maintenance, reservations, security, triggers
 
 Decoded = Command | Immediate
 
@@ -94,8 +95,10 @@ def answer(command: Command, outcome: Outcome, station: StationView) -> JsonObje
             return maintenance.answer(command, outcome)
         case GetSettings():
             return configuration.report(station, command.keys)
-        case ChangeSetting() | LinkCompany() | UnlinkCompany():
+        case ChangeSetting() | LinkCompany() | UnlinkCompany() | ChangePassword() | ForgetPassword():
             return configuration.changed(outcome)
+        case security_command if isinstance(security_command, SecurityCommand):
+            return security.answer(security_command, outcome)
         case (
             PushCompanySettings() | PushCompanyLink() | PushDayAheadPrices() | PushPayment() | PushCards() | GetCards()
         ):
@@ -258,6 +261,7 @@ DECODERS: Final[Mapping[str, Callable[[JsonObject, StationView], Decoded]]] = {
     "TriggerMessage": triggers.plain,
     "ExtendedTriggerMessage": triggers.extended,
     **maintenance.DECODERS,
+    **security.DECODERS,
 }
 
 

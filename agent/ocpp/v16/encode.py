@@ -15,6 +15,7 @@ from agent.core.facts import (
     HeldReleased,
     LogTold,
     MeterSampled,
+    SecurityEventRaised,
     SessionEnded,
     SessionSampled,
     SessionStarted,
@@ -23,7 +24,7 @@ from agent.core.model import IdToken, Reading, ReadingContext
 from agent.core.settings import Settings
 from agent.ocpp.dialect import Call, Encoded, Identity, NotYet, Skip, stamp
 from agent.ocpp.rpc import JsonObject
-from agent.ocpp.v16 import maintenance
+from agent.ocpp.v16 import maintenance, security
 from agent.ocpp.v16.measurands import sampled_values, whole
 from agent.ocpp.v16.transaction_data import transaction_data
 from agent.ports import OutboxRow
@@ -89,7 +90,12 @@ def notice(told: FirmwareTold | LogTold) -> Call:
     return maintenance.notice(told)
 
 
-def encode(row: OutboxRow, settings: Settings) -> Encoded:
+def sign(csr: str) -> Call:
+    """Return SignCertificate; csr: PEM."""
+    return security.sign_certificate(csr)
+
+
+def encode(row: OutboxRow, settings: Settings) -> Encoded:  # noqa: PLR0911  # one per kind of fact
     """Return the message of a fact; what follows a start waits until that was answered, or given up."""
     match row.fact:
         case SessionStarted():
@@ -102,6 +108,8 @@ def encode(row: OutboxRow, settings: Settings) -> Encoded:
             return _idle(row.fact, settings)
         case FirmwareTold() | LogTold():
             return maintenance.notice(row.fact)
+        case SecurityEventRaised():
+            return security.security_event(row.fact)
         case HeldReleased() | HeldDropped():
             return Skip()
 

@@ -65,6 +65,14 @@ def transferred(result: JsonObject) -> Transferred:
     return Transferred(status, data if isinstance(data, str) else None)
 
 
+def signing(result: JsonObject) -> bool:
+    """Read SignCertificate.conf. Raises: ValueError where there is no status in it."""
+    status = result.get("status")
+    if status not in {"Accepted", "Rejected"}:
+        raise ValueError("SignCertificate was answered without a status that OCPP 1.6 knows")
+    return status == "Accepted"
+
+
 def _info(result: JsonObject) -> TokenInfo | None:
     info = member(result, "idTagInfo")
     try:

@@ -7,6 +7,7 @@ from typing import Final
 
 from agent.core.commands import Outcome, Result
 from agent.core.model import EvseId
+from agent.core.security_commands import RequestCertificate
 from agent.core.trigger_commands import Trigger, TriggerMessage
 from agent.ocpp.dialect import Immediate, StationView
 from agent.ocpp.rpc import JsonObject
@@ -41,8 +42,10 @@ def plain(payload: JsonObject, _station: StationView) -> TriggerMessage | Immedi
     return _decoded(payload, PLAIN)
 
 
-def extended(payload: JsonObject, _station: StationView) -> TriggerMessage | Immediate:
+def extended(payload: JsonObject, _station: StationView) -> TriggerMessage | RequestCertificate | Immediate:
     """Read ExtendedTriggerMessage."""
+    if payload["requestedMessage"] == "SignChargePointCertificate":
+        return RequestCertificate()
     return _decoded(payload, EXTENDED)
 
 

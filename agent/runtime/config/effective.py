@@ -20,7 +20,7 @@ from agent.core.settings import Settings
 from agent.core.tariff import Tariff
 from agent.ocpp.security import Credentials
 from agent.runtime.config.prices import basis_of, flat_of, hourly_of, tariff_of, unpriced_year
-from agent.runtime.config.rules import BASIC
+from agent.runtime.config.rules import BASIC, CERTIFICATE
 from agent.runtime.config.schema import Keys
 from agent.runtime.config.sections import Cloud, Connector, Document, Log, Rfid, Station
 
@@ -119,10 +119,10 @@ class AgentConfig:
             evses=tuple(_evse(EvseId(number), connector) for number, connector in enumerate(self.connectors, 1)),
             timezone=self.station.timezone,
             tariff=self.tariff(),
-            settings=Settings(security_profile=self.cloud.security_profile),
             basis=basis_of(self.document),
             hourly=self.hourly(),
             flat=flat_of(self.document),
+            settings=Settings(security_profile=self.cloud.security_profile),
             company_code=self.cloud.company_code,
             same_card_pause_s=self.rfid.same_card_pause,
             reader=self.rfid.reader != "none",
@@ -130,9 +130,16 @@ class AgentConfig:
         )
 
 
+def password_of(secret: SecretStr | None) -> bytes | None:
+    """Return a password as it is sent, None without one; not every profile sends it."""
+    return None if secret is None else secret.get_secret_value().encode(*PASSWORD_BYTES)
+
+
 def _credentials(cloud: Cloud, secret: SecretStr | None) -> Credentials:
+    if cloud.security_profile == CERTIFICATE:
+        return Credentials(None, cloud.ca_file, (), cloud.client_cert_file, cloud.client_key_file)
     sent = secret if cloud.security_profile in BASIC else None
-    return Credentials(None if sent is None else sent.get_secret_value().encode(*PASSWORD_BYTES), cloud.ca_file)
+    return Credentials(password_of(sent), cloud.ca_file)
 
 
 def _evse(number: EvseId, connector: Connector) -> EvsePolicy:

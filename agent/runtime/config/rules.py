@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import ssl
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.core.errors import ConfigError
+from agent.ocpp.security import present
 from agent.runtime.config.hardware import Hardware
 from agent.runtime.config.prices import price_problems
 from agent.runtime.config.schema import Keys, Problem
@@ -110,13 +113,9 @@ def _secret(keys: Keys, path: Path, read: Callable[[Path], object] = secret_in) 
 
 
 def _profile(keys: Keys, cloud: Cloud) -> Iterator[Problem]:
-    """Yield what does not fit the security profile; one that is not part of this release makes the rest pointless."""
+    """Yield what does not fit the security profile."""
     profile, secure = cloud.security_profile, cloud.url.startswith("wss://")
     place = (*keys, "security_profile")
-    if profile == CERTIFICATE:
-        words = "3 (client certificates) is not part of this release; use 2 for wss:// with a password"
-        yield Problem(place, words)
-        return
     if profile in TLS and not secure:
         yield Problem(place, f"{profile} needs a url that begins with wss://; change url, or use 0 or 1")
     if profile == 1 and secure:
@@ -124,6 +123,20 @@ def _profile(keys: Keys, cloud: Cloud) -> Iterator[Problem]:
     for name, other in (("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")):
         if getattr(cloud, name) is None and getattr(cloud, other) is not None:
             yield Problem((*keys, name), f"missing; a client certificate needs it: add {name}, the path of a PEM file")
+    certificate, key = cloud.client_cert_file, cloud.client_key_file
+    if profile == CERTIFICATE and certificate is None and key is None:
+        words = "missing; security profile 3 needs it and client_key_file, the paths of PEM files"
+        yield Problem((*keys, "client_cert_file"), words)
+    if profile == CERTIFICATE and certificate is not None and key is not None:
+        yield from _pair((*keys, "client_cert_file"), certificate, key)
+
+
+def _pair(keys: Keys, certificate: Path, key: Path) -> Iterator[Problem]:
+    """Yield why a certificate and its key cannot be used."""
+    try:
+        present(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
+    except ConfigError as error:
+        yield Problem(keys, str(error))
 
 
 def _named_twice(section: str, names: Sequence[str]) -> Iterator[Problem]:

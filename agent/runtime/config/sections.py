@@ -59,6 +59,7 @@ class Cloud(Section):
     ca_file: v.CaFile | None = None
     client_cert_file: v.ReadableFile | None = None
     client_key_file: v.ReadableFile | None = None
+    additional_root_check: bool = False
     company_code: v.CompanyCode | None = None
 
 

@@ -31,7 +31,7 @@ def written(before: Durable | None, after: Durable) -> list[tuple[object, ...]]:
 
 def test_a_new_ledger_gets_every_slice() -> None:
     assert {kind for _, kind, _ in written(None, EMPTY)} == {
-        "availability", "distribution", "list-version", "overrides", "company", "ids", "station", "jobs",
+        "availability", "distribution", "list-version", "overrides", "company", "ids", "station", "jobs", "security",
     }  # fmt: skip
 
 

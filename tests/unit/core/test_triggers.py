@@ -11,13 +11,15 @@ from agent.core.commands import Outcome, Result
 from agent.core.company import Company, LinkState
 from agent.core.effects import Answer, ReportTriggered, SendTriggered
 from agent.core.events import CloudChanged
+from agent.core.maintenance_effects import SendNotice
 from agent.core.model import STATION, EvseId, Profile, Registration
 from agent.core.policy import EvsePolicy, Policy
 from agent.core.state import Card
 from agent.core.trigger_commands import Trigger, TriggerMessage
 from tests.unit.core.charger import ALICE, ONE, PRIVATE, TWO, Charger, a_charger, charging, fleet, known
 
-PLAIN = [Trigger.HEARTBEAT, Trigger.FIRMWARE, Trigger.DIAGNOSTICS]
+PLAIN = [Trigger.HEARTBEAT]
+JOBS = [Trigger.FIRMWARE, Trigger.SIGNED_FIRMWARE, Trigger.DIAGNOSTICS, Trigger.LOG]
 
 
 def two() -> Charger:
@@ -40,6 +42,15 @@ def test_a_message_of_the_station_is_sent_to_its_asker_whatever_connector_is_nam
     assert ask(c, trigger, evse) is Result.ACCEPTED
     assert [e for e in c.steps[-1].effects if not isinstance(e, Answer)] == [SendTriggered("cloud", trigger)]
     assert isinstance(c.steps[-1].effects[0], Answer)
+
+
+@pytest.mark.parametrize("trigger", JOBS)
+def test_a_job_that_is_not_under_way_is_told_as_idle_to_its_asker(trigger: Trigger) -> None:
+    c = a_charger()
+    assert ask(c, trigger) is Result.ACCEPTED
+    (notice,) = [e for e in c.steps[-1].effects if isinstance(e, SendNotice)]
+    assert (notice.told.status.value, notice.told.request, notice.origin) == ("Idle", None, "cloud")
+    assert notice.told.signed is (trigger in {Trigger.SIGNED_FIRMWARE, Trigger.LOG})
 
 
 @pytest.mark.parametrize("registration", [None, Registration.PENDING, Registration.ACCEPTED])

@@ -82,7 +82,7 @@ def test_failures_are_told_in_words(error: Exception, words: str) -> None:
         (tls("SOMETHING_NEW"), "TLS failed: SOMETHING_NEW: check host and port in cloud.url"),
         (ssl.SSLError(1, "no reason"), "TLS failed: "),
         (ConnectionResetError(), "closed in the TLS handshake: check host and port in cloud.url"),
-        (EOFError(), "no WebSocket server, or demands a client certificate (security profile 3, not part of this"),
+        (EOFError(), "no WebSocket server, or demands a client certificate (security profile 3)"),
     ],
 )
 def test_failures_of_tls_are_told_in_words(error: Exception, words: str) -> None:

@@ -131,7 +131,7 @@ async def test_boot_comes_first_tells_the_time_and_the_statuses_follow() -> None
         assert central.calls[0].payload["meterSerialNumber"] == "23004711"
         assert station.times == [datetime(2026, 11, 21, 20, 15, 3, tzinfo=UTC)]
         assert station.anchored
-        assert station.events[:2] == [CloudChanged(True, None), CloudChanged(True, Registration.ACCEPTED)]
+        assert station.events[:2] == [CloudChanged(True, None, 0), CloudChanged(True, Registration.ACCEPTED, 0)]
 
 
 @pytest.mark.requirement(22)
@@ -267,7 +267,7 @@ async def test_a_lost_registration_is_made_anew_after_a_pause() -> None:
         await eventually(lambda: len(central.of("BootNotification")) == 2)
         await eventually(lambda: len(statuses(central)) == 2)
         assert central.actions()[-2:] == ["BootNotification", "StatusNotification"]
-        expected = [CloudChanged(True, None), CloudChanged(True, Registration.ACCEPTED)]
+        expected = [CloudChanged(True, None, 0), CloudChanged(True, Registration.ACCEPTED, 0)]
         assert [e for e in station.events if isinstance(e, CloudChanged)] == expected * 2
 
 

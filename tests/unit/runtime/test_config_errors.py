@@ -124,8 +124,8 @@ WRONG: Final[list[tuple[str, list[str], list[str]]]] = [
     ),
     (
         "cloud",
-        ["security_profile = 3", 'url = "ws://h/"', 'client_cert_file = "agent.toml"'],
-        ["agent.toml:4: cloud.security_profile: 3", "not part of this release", "use 2"],
+        ["security_profile = 3", 'url = "wss://h/"', 'client_cert_file = "agent.toml"'],
+        ["cloud.client_key_file: missing"],
     ),
     ("cloud", ['client_key_file = "agent.toml"'], ["cloud.client_cert_file: missing"]),
     ("cloud", ['client_cert_file = "agent.toml"'], ["cloud.client_key_file: missing"]),

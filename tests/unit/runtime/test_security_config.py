@@ -15,6 +15,17 @@ from agent.runtime.config import AgentConfig, load
 from agent.runtime.config.shown import show, to_json
 
 TLS: Final = Path(__file__).parents[2] / "vectors" / "tls"
+#: server.key with the password "secret".
+ENCRYPTED: Final = """\
+-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,1FF8FA3F6253E536EDB1144A1B23C342
+
+eBCwQpdJxPmBm3H581N2mnV/fNFKcvBtz2VGiJQtYFlSLozOtE/y8nV1tkzkDpO0
+FrNRizLAFlNwK99Xy++ssn7KH/Q7Pw+iPmtIKniQ1i+ojLnoW9ZqZlMDedBVbIDW
+ZLpeQDa6Alf0ZJpnM4ncwUJnJ3lzgFNkvPs3n1/PEJE=
+-----END EC PRIVATE KEY-----
+"""
 ROOT: Final = (TLS / "root.pem").read_bytes()
 CONFIG: Final = """\
 [station]
@@ -119,19 +130,45 @@ def test_profiles_1_and_2_send_the_password(tmp_path: Path, profile: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "words"),
     [
-        (),
-        ('password = "geheim"',),
-        ('client_cert_file = "root.pem"', 'client_key_file = "root.pem"'),
-        ('client_cert_file = "root.pem"',),
+        ((), "cloud.client_cert_file: missing; security profile 3 needs it and client_key_file"),
+        (('password = "geheim"',), "cloud.client_cert_file: missing; security profile 3 needs it"),
+        (('client_cert_file = "root.pem"',), "cloud.client_key_file: missing; a client certificate needs it"),
+        (
+            ('client_cert_file = "root.pem"', 'client_key_file = "server.key"'),
+            "cloud.client_cert_file: {folder}server.key is not the key of that certificate",
+        ),
+        (
+            ('client_cert_file = "root.pem"', 'client_key_file = "root.pem"'),
+            "cloud.client_cert_file: {folder}root.pem and its key are no certificate and key in PEM form",
+        ),
     ],
 )
-def test_profile_3_is_refused_in_one_line_whatever_else_is_there(tmp_path: Path, lines: tuple[str, ...]) -> None:
+def test_profile_3_needs_a_certificate_and_its_key(tmp_path: Path, lines: tuple[str, ...], words: str) -> None:
     (tmp_path / "root.pem").write_bytes(ROOT)
+    (tmp_path / "server.key").write_bytes((TLS / "server.key").read_bytes())
     (problem,) = problems(tmp_path, *lines, profile=3)
-    words = "3 (client certificates) is not part of this release; use 2 for wss:// with a password"
-    assert problem == f"agent.toml:5: cloud.security_profile: {words}"
+    assert words.format(folder="") in problem
+
+
+def test_a_key_that_is_encrypted_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
+    (tmp_path / "client.pem").write_bytes((TLS / "client.pem").read_bytes())
+    (tmp_path / "client.key").write_text(ENCRYPTED)
+    (problem,) = problems(tmp_path, 'client_cert_file = "client.pem"', 'client_key_file = "client.key"', profile=3)
+    assert "client.key is encrypted" in problem
+
+
+def test_profile_3_presents_the_certificate_and_sends_no_password(tmp_path: Path) -> None:
+    for name in ("client.pem", "server.key"):
+        (tmp_path / name).write_bytes((TLS / name).read_bytes())
+    lines = ('client_cert_file = "client.pem"', 'client_key_file = "server.key"', 'password = "geheim"')
+    config = loaded(tmp_path, *lines, profile=3)
+    credentials = config.credentials()
+    assert credentials.password is None
+    assert (credentials.certificate, credentials.key) == (tmp_path / "client.pem", tmp_path / "server.key")
+    assert config.policy().settings.security_profile == 3
+    assert "geheim" not in show(config)
 
 
 @pytest.mark.parametrize(

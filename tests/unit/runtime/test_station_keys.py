@@ -9,7 +9,7 @@ from agent.core.company import Company, LinkState
 from agent.core.settings import Overrides, Settings
 from agent.ocpp.dialect import StationView
 from agent.ocpp.v16.configuration import KEYS, change
-from agent.runtime.keys import Source, change_of, changed_names, key_named, setting_of, shown
+from agent.runtime.keys import Source, change_of, changed_names, key_named, shown
 from agent.runtime.requests import Refused
 
 STATION = StationView(2, Settings(), Company())
@@ -43,10 +43,11 @@ def test_an_unknown_key_is_told_with_the_one_that_was_perhaps_meant(name: str, w
 
 
 def test_a_change_is_what_the_central_systems_change_would_be() -> None:
-    values = {bool: ("true", "False"), int: ("0", "1", "90", " 7 "), tuple: ("", "Voltage,current.import", "1.RST")}
+    values = {bool: ("true", "False"), int: ("0", "1", "90", " 7 "), str: ("", "Acme BV", " x ")}
+    values[tuple] = ("", "Voltage,current.import", "1.RST")
     compared = 0
     for key in KEYS.values():
-        setting = setting_of(key)
+        setting = key.setting
         for text in () if setting is None else values[type(getattr(Settings(), setting))]:
             theirs = change(key.name, text, STATION)
             if isinstance(theirs, ChangeSetting):
@@ -60,8 +61,8 @@ def test_a_change_is_what_the_central_systems_change_would_be() -> None:
 
 def test_every_key_that_the_central_system_may_change_can_be_changed_or_names_its_command() -> None:
     for key in KEYS.values():
-        if not key.readonly(STATION) and setting_of(key) is None:
-            assert key.name == "CompanyCode"
+        if not key.readonly(STATION) and key.setting is None:
+            assert key.name in {"CompanyCode", "AuthorizationKey"}
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ CONTRACT = """
  "clock": {"synchronised": true, "source": "ntp"},
  "rfid": {"ok": true, "last_error": null},
  "ledger": {"ok": true, "last_error": null, "size_bytes": null, "rescued": null, "warnings": []},
+ "security": {"profile": 0, "warnings": []},
  "connectors": [{"id": 1, "status": "Available", "error_code": "NoError",
                  "meter": {"ok": true, "model": "eastron_sdm630_v2", "serial_number": "23004711",
                            "energy_wh": 1234567.0, "power_w": 0.0,
@@ -180,6 +181,7 @@ def test_a_station_that_has_heard_of_nothing_claims_nothing() -> None:
         "clock": {"synchronised": False, "source": None},
         "rfid": {"ok": True, "last_error": None},
         "ledger": {"ok": True, "last_error": None, "size_bytes": None, "rescued": None, "warnings": []},
+        "security": {"profile": 0, "warnings": []},
         "connectors": [
             {
                 "id": 1,
