@@ -13,6 +13,7 @@ import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -64,7 +65,7 @@ def of_schema(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy
 
 
 def _payload(action: str) -> st.SearchStrategy[Any]:
-    schema = get_validator(2, action, "1.6").schema
+    schema = get_validator(2, action, "1.6", parse_float=Decimal).schema  # the first to ask decides for all
     fits = of_schema(schema, schema)
     if action == "Reset":
         fits = fits.map(lambda payload: {**payload, "type": "Later"})  # a proper one would end the run
