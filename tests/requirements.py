@@ -20,7 +20,7 @@ class Later:
 
 
 V201: Final = "OCPP 2.0.1"
-WHOLE_16: Final = "OCPP 1.6 whole, with its security"
+INSTALLER: Final = "the installer's twenty minutes"
 HARDWARE: Final = "the hardware people own"
 
 #: Number -> what is required.
@@ -85,7 +85,9 @@ OWED: Final[Mapping[int, str]] = {
     64: "out of service during a session comes at its end, and over a restart",
     65: "of several faults those that stay are shown, warnings are none, and the end of none changes nothing",
     66: "calls that are wrong in form, type, length or encoding get the right error, and the station goes on",
+    67: "a switch of the security profile that fails returns to the old one",
     69: "failures of meter and reader have codes of their own, and a status may have to last before it is told",
+    70: "uploads are repeated, and given up cleanly",
     71: "a ledger of every older version is upgraded with all its rows",
     73: "a start that is sent again, answered twice or told twice is one start",
 }
@@ -115,21 +117,15 @@ LATER: Final[Mapping[int, Later]] = {
         HARDWARE,
         "no controller of this release tells for how long a car has been connected",
     ),
-    67: Later(
-        "a switch of the security profile that fails returns to the old one",
-        WHOLE_16,
-        "the profile is set by the configuration file alone",
-    ),
     68: Later(
         "a new backend that fails is given up for the old; statuses after a long outage are told anew",
         V201,
         "network profiles and OfflineThreshold are of 2.0.1; 1.6 tells what changed (53)",
     ),
-    70: Later("uploads are repeated, and given up cleanly", WHOLE_16, "there is neither firmware nor diagnostics yet"),
     72: Later(
         "addresses and log-ins of updater and local API are checked",
-        WHOLE_16,
-        "there is no updater yet, and the control socket knows file permissions alone",
+        INSTALLER,
+        "the updater takes what is signed, and the control socket knows file permissions alone; there is no local API",
     ),
 }
 
@@ -163,5 +159,7 @@ BY_CASE: Final[Mapping[int, tuple[str, ...]]] = {
     63: ("test_case_048",),
     64: ("test_case_129",),
     66: ("test_case_011", "test_case_013", "test_case_014", "test_case_015", "test_case_016"),
+    67: ("test_case_192",),
     69: ("test_case_069",),
+    70: ("test_case_160", "test_case_161", "test_case_197"),
 }
