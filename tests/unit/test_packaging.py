@@ -180,10 +180,11 @@ def test_the_version_installed_is_the_one_in_the_code() -> None:
     assert metadata.version("wallbox-agent") == agent.__version__
 
 
-def test_both_commands_are_installed() -> None:
+def test_the_commands_are_installed() -> None:
     commands = metadata.distribution("wallbox-agent").entry_points.select(group="console_scripts")
     assert {command.name: command.value for command in commands} == {
         "wallbox-agent": "agent.__main__:main",
+        "wallbox-launch": "agent.launch:main",
         "wallbox-sim": "simulators.__main__:main",
     }
     assert all(callable(command.load()) for command in commands)

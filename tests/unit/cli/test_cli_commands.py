@@ -296,7 +296,7 @@ import sys, types, structlog
 from agent.cli.main import main
 from agent.runtime.possession import acquire
 
-async def run(config, path):
+async def run(config, path, recent):
     with acquire(config.station.state_dir):
         structlog.get_logger("agent.daemon").info("running", file=str(path), password=config.password)
     return 7

@@ -43,7 +43,9 @@ from agent.core.events import (
     StartAnswered,
     TokenTold,
 )
+from agent.core.facts import FirmwareStatus, FirmwareTold
 from agent.core.instant import Instant, TimeStatus
+from agent.core.maintenance_effects import SendNotice
 from agent.core.model import (
     ConnectorStatus,
     ErrorCode,
@@ -893,6 +895,8 @@ async def test_an_unknown_effect_and_answers_for_others_change_nothing() -> None
         assert central.replies == []
 
 
+MOMENT = Instant(1.0, datetime(2026, 11, 24, tzinfo=UTC))
+
 # ---- triggers and company link ----
 
 
@@ -907,14 +911,14 @@ async def test_triggered_messages_leave_with_what_is_known() -> None:
         station.service.perform(SendTriggered("cloud", Trigger.HEARTBEAT))
         station.service.perform(SendTriggered("cloud", Trigger.STATUS))
         station.service.perform(SendTriggered("cloud", Trigger.BOOT))
-        station.service.perform(SendTriggered("cloud", Trigger.FIRMWARE))
+        idle = FirmwareTold(FirmwareStatus.IDLE, signed=False, request=None, at=MOMENT)
+        station.service.perform(SendNotice(idle, "cloud"))
+        station.service.perform(SendNotice(idle, "another"))
         station.service.perform(SendTriggered("another", Trigger.HEARTBEAT))
         station.service.perform(ReportTriggered("another", EvseId(1), 41, reading(1500)))
-        station.service.perform(SendTriggered("cloud", Trigger.DIAGNOSTICS))
-        await eventually(lambda: len(central.calls) == 8)
-        idle = ["FirmwareStatusNotification", "DiagnosticsStatusNotification"]
-        assert central.actions()[3:] == ["MeterValues", "Heartbeat", "StatusNotification", *idle]
-        assert {central.of(action)[0].payload["status"] for action in idle} == {"Idle"}
+        await eventually(lambda: len(central.calls) == 7)
+        assert central.actions()[3:] == ["MeterValues", "Heartbeat", "StatusNotification", "FirmwareStatusNotification"]
+        assert central.of("FirmwareStatusNotification")[0].payload == {"status": "Idle"}
         assert central.of("MeterValues")[0].payload["transactionId"] == 41
 
 

@@ -15,6 +15,7 @@ from agent.core.company import Company
 from agent.core.errors import RpcError
 from agent.core.model import EvseId, IdToken
 from agent.core.reservation_commands import CancelReservation, ReserveNow
+from agent.core.security_commands import RequestCertificate
 from agent.core.settings import Settings
 from agent.core.trigger_commands import Trigger, TriggerMessage
 from agent.ocpp.dialect import Immediate, StationView
@@ -114,7 +115,8 @@ def test_the_whitepaper_asks_for_the_same_messages(name: str) -> None:
 def test_what_the_whitepaper_asks_for_and_nobody_makes_is_not_implemented() -> None:
     schema = get_validator(2, "ExtendedTriggerMessage", "1.6").schema
     names = set(schema["definitions"]["MessageTriggerEnumType"]["enum"])
-    for name in names - triggers.EXTENDED.keys():
+    assert read("ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}) == RequestCertificate()
+    for name in names - triggers.EXTENDED.keys() - {"SignChargePointCertificate"}:
         assert read("ExtendedTriggerMessage", {"requestedMessage": name}) == Immediate({"status": "NotImplemented"})
 
 
