@@ -120,8 +120,12 @@ class Connection:
             async with asyncio.TaskGroup() as group:  # DEVIATION: scoped to the connection, whose end ends all four
                 for work in (self._read(), self._send_due(), self._ping(), self._send_answers()):
                     group.create_task(work)
+                await asyncio.get_running_loop().create_future()  # the group then knows who cancelled what
         except* LinkLost as lost:
             failures = list(lost.exceptions)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # a group that fails in that very moment forgets that it was told
+            raise asyncio.CancelledError
         raise failures[0]
 
     async def _keep_answers(self) -> None:

@@ -43,7 +43,8 @@ async def test_case_032_a_password_that_is_changed_while_pending(bench: Bench) -
     csms.on("BootNotification", {"status": "Pending", "currentTime": csms.now(), "interval": 60})
     await csms.up()
     await bench.rig.start()
-    await csms.expect("BootNotification")
+    first = await csms.expect("BootNotification")
+    await csms.until(lambda: first.answered_at, "the answer")
     assert await change(csms, "AuthorizationKey", KEY) == "Accepted"
     csms.on("BootNotification", None)
     await csms.connection(2)

@@ -12,9 +12,9 @@ import pytest
 from agent.core.commands import ClearCache, Outcome, RemoteStop, Result
 from agent.core.company import Company
 from agent.core.effects import Answer, AskCsms, SendCompanyLink, SendCompanyUnlink, SendTriggered
-from agent.core.errors import JournalCorrupt
+from agent.core.errors import JournalCorrupt, LinkLost
 from agent.core.events import LinkAnswered, LinkFailure, StartAnswered
-from agent.core.model import ConnectorStatus, IdToken
+from agent.core.model import ConnectorStatus, IdToken, Registration
 from agent.core.settings import Settings
 from agent.core.trigger_commands import Trigger
 from agent.ocpp import negotiate
@@ -85,6 +85,29 @@ async def test_an_answer_in_the_very_moment_of_its_time_out_is_never_lost() -> N
     await eventually(lambda: all(r is not None or c._errands._late for r, c in zip(replies, connections, strict=True)))
     assert any(reply is not None for reply in replies)
     assert any(reply is None for reply in replies)
+
+
+class Losing:
+    """A link that is lost when it is told."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> str:
+        await self.gone.wait()
+        raise LinkLost("gone")
+
+
+async def test_a_link_that_is_lost_in_the_very_moment_of_the_end_does_not_outlive_it() -> None:
+    station, link = Station(Central(port=1)), Losing()
+    connection = Connection(station.service, cast("Link", link), negotiate.dialect("ocpp1.6"))
+    connection._desk.registering.status = Registration.ACCEPTED  # so that nothing is sent
+    serving = asyncio.create_task(connection.serve())
+    await asyncio.sleep(0.01)
+    link.gone.set()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
 
 
 @pytest.mark.requirement(14)
