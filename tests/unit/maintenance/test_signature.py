@@ -12,7 +12,8 @@ from agent.maintenance.signature import Untrusted, certificates, signer, verify_
 from tests.conformance.firmware import Maker
 
 IMAGE = bytes(range(256)) * 100
-NOW = datetime.now(UTC) + timedelta(minutes=1)
+NOW = datetime.now(UTC) + timedelta(days=1)
+"""The certificates are made later than this file is read, and are good for nine days."""
 PSS = ("-sigopt", "rsa_padding_mode:pss", "-sigopt")
 
 
