@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,13 +15,15 @@ from agent.core.commands import (
     ListEntry,
     RemoteStart,
     RemoteStop,
+    Result,
     SendLocalList,
     StopSession,
 )
 from agent.core.effects import AskCsms, Deenergise, Energise, Unlock
 from agent.core.facts import SessionEnded, SessionStarted
-from agent.core.model import IdToken, StopReason, TokenInfo, TokenStatus
+from agent.core.model import STATION, EvseId, IdToken, StopReason, TokenInfo, TokenStatus
 from agent.core.policy import EvsePolicy
+from agent.core.reservation_commands import ReserveNow
 from agent.core.settings import Settings
 from agent.core.state import Card
 from agent.rfid.debounce import Debounce
@@ -281,6 +284,17 @@ def lets_the_plug_go(c: Charger) -> bool:
     return bool(c.all(Unlock))
 
 
+def keeps(evse: EvseId) -> Callable[[Charger], bool]:
+    """Tell whether a connector, or any (0), is kept for a card."""
+
+    def is_kept(c: Charger) -> bool:
+        c.run(2)
+        asked = ReserveNow(7, evse, ALICE, None, c.wall + timedelta(hours=1))
+        return c.command(asked).result is Result.ACCEPTED
+
+    return is_kept
+
+
 def online() -> Charger:
     c = a_charger()
     c.online()
@@ -297,6 +311,8 @@ SWITCHES: dict[str, tuple[Callable[[], Charger], Callable[[Charger], bool]]] = {
     "local_pre_authorize": (known_online, begins),
     "stop_on_ev_disconnect": (charging, ends_at_the_unplug),
     "stop_on_invalid": (fleet, ends_at_the_refusal),
+    "reservation_enabled": (online, keeps(ONE)),
+    "reserve_connector_zero": (online, keeps(STATION)),
     "unlock_on_ev_disconnect": (lambda: charging(socket()), lets_the_plug_go),
 }
 
