@@ -16,11 +16,9 @@ from agent.runtime.config.sections import (
     Delivery,
     Document,
     Line,
-    Prices,
     Rfid,
     Section,
     Statement,
-    TariffKeys,
 )
 
 LATER: Final = "not part of this release"
@@ -58,21 +56,11 @@ def notes_of(document: Document, hardware: Hardware) -> Iterator[Problem]:
     yield from _reader(document.rfid, hardware)
     for number, connector in enumerate(document.connector):
         yield from _connector(("connector", number), connector, hardware)
-    yield from _tariff(document.tariff)
     yield from _statement(document.statement)
     for number, delivery in enumerate(document.delivery):
         yield from _delivery(("delivery", number), delivery)
     if document.page.enabled:
         yield Problem(("page", "enabled"), f"the status page is {LATER}")
-
-
-def _tariff(tariff: TariffKeys | None) -> Iterator[Problem]:
-    if tariff is None:
-        return
-    slots: list[tuple[Keys, Prices]] = [(("tariff", "slot", number), slot) for number, slot in enumerate(tariff.slot)]
-    for keys, prices in [(("tariff",), tariff), *slots]:
-        if prices.reservation is not None:
-            yield Problem((*keys, "reservation"), f"reservations are {LATER}, nothing is charged for them")
 
 
 def _station(document: Document) -> Iterator[Problem]:

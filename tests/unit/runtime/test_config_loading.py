@@ -251,7 +251,6 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
         "connector.evse.connector",
         "connector.evse.local_port",
         "connector.evse.variant",
-        "tariff.reservation",
         "statement.logo",
         "statement.flat_price",
         "page.enabled",
